@@ -1,0 +1,64 @@
+namespace Millrace.Core;
+
+/// <summary>How new ids are treated.</summary>
+public enum Enrolment
+{
+    /// <summary>The first reading of an unknown id enrols it.</summary>
+    Open,
+
+    /// <summary>Only devices that were added may send.</summary>
+    Registered,
+}
+
+/// <summary>A device as the registry keeps it. Times in µs since the epoch.</summary>
+/// <param name="Type">Device type, or null.</param>
+/// <param name="Attributes">A JSON object as text, or null.</param>
+public sealed record Device(
+    ushort Tenant, string Id, string? Name, string? Type, IReadOnlyList<string> Tags, string? Attributes, long CreatedAt, bool HasToken);
+
+/// <summary>What a caller may change of a device; null leaves a value as it is.</summary>
+public sealed record DeviceChange(string? Name, string? Type, IReadOnlyList<string>? Tags, string? Attributes);
+
+/// <summary>A page request over the devices of one tenant, in id order (or reverse).</summary>
+/// <param name="Search">Part of the id or name, matched without regard to case.</param>
+/// <param name="After">The last id of the page before, or null.</param>
+public sealed record DeviceQuery(ushort Tenant, string? Search, string? Tag, string? Type, string? After, int Limit, bool Descending = false);
+
+/// <summary>
+/// The durable register of devices. All writes are transactions; reads never load the whole table. Thread-safe.
+/// </summary>
+public interface IDeviceRegistry
+{
+    /// <summary>Adds or unblocks a device. Returns false when it was there already (then only the change is applied).</summary>
+    bool Add(ushort tenant, string id, DeviceChange change);
+
+    Device? Find(ushort tenant, string id);
+
+    /// <summary>Applies a change; false when the device is unknown.</summary>
+    bool Update(ushort tenant, string id, DeviceChange change);
+
+    /// <summary>Removes a device and blocks its id until it is added again; false when unknown.</summary>
+    bool Remove(ushort tenant, string id);
+
+    IReadOnlyList<Device> List(DeviceQuery query);
+
+    long Count(ushort tenant);
+
+    /// <summary>Enrols ids seen in the log, in one transaction together with the enrolment view's position; known ids are left alone.</summary>
+    void Enrol(IReadOnlyCollection<(ushort Tenant, string Id, long FirstSeen)> devices, PositionVector position);
+
+    /// <summary>The position stored by the last <see cref="Enrol"/>, or null.</summary>
+    PositionVector? EnrolmentPosition { get; }
+
+    /// <summary>Streams every known id (tenant, id, blocked), for the in-memory table at start.</summary>
+    IEnumerable<(ushort Tenant, byte[] Id, bool Blocked)> AllIds();
+
+    /// <summary>Issues a new token for a device, replacing the old one; the text is returned once and stored as SHA-256.</summary>
+    string IssueToken(ushort tenant, string id);
+
+    /// <summary>Raised after a device was added, removed or unblocked, so that the in-memory table follows.</summary>
+    event Action<DeviceEvent>? Changed;
+}
+
+/// <summary>What happened to a device in the registry.</summary>
+public readonly record struct DeviceEvent(ushort Tenant, string Id, bool Blocked);
