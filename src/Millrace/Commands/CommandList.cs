@@ -1,0 +1,12 @@
+using System.CommandLine;
+
+namespace Millrace.Commands;
+
+/// <summary>Every command of the program, one line each.</summary>
+internal static class CommandList
+{
+    public static IEnumerable<Command> All() =>
+    [
+        ServeCommand.Create(),
+    ];
+}

@@ -1,0 +1,145 @@
+using System.Net;
+using Millrace.Core;
+
+namespace Millrace.Settings;
+
+/// <summary>Where and how HTTP is served.</summary>
+internal sealed record HttpSettings(
+    IPEndPoint? Endpoint, IPEndPoint? HttpsEndpoint, IPEndPoint? MiddlewareEndpoint, bool MiddlewareAllowAnonymous, string? Certificate, string? Key,
+    IReadOnlyList<string> AllowedHosts, long BodyBytesMax);
+
+/// <summary>One text listener.</summary>
+internal sealed record TextListenerSettings(
+    IPEndPoint? Endpoint, bool AllowAnonymous, long QueueBytes, bool Acknowledge, TimeSpan? Idle, int ConnectionsMax, bool EndpointConsented);
+
+/// <summary>The event log.</summary>
+internal sealed record LogSettings(
+    int Partitions, long SegmentBytes, TimeSpan RetentionAge, long RetentionBytes, long ReserveBytes, bool Flush);
+
+/// <summary>Devices and their enrolment.</summary>
+internal sealed record DeviceSettings(Enrolment Enrolment, long Max, double ReadingsPerSecond);
+
+/// <summary>The relational table of newest values; Provider is null when off.</summary>
+internal sealed record SqlViewSettings(string? Provider, string Connection, string Table, string IdColumn, string DataColumn, int Writers);
+
+/// <summary>Everything that can be set, read once at start.</summary>
+internal sealed record ServerOptions(
+    HttpSettings Http, TextListenerSettings Udp, TextListenerSettings Tcp, LogSettings Log, DeviceSettings Devices,
+    SecurityMode Security, bool AllowOpen, SqlViewSettings SqlView, bool GasMeterArticle, int PayloadBytesMax,
+    double RequestsPerAddressPerSecond, bool JsonLogs)
+{
+    private const long GiB = 1L << 30;
+
+    /// <summary>Reads every setting; the reader holds the mistakes.</summary>
+    public static ServerOptions Read(OptionReader read)
+    {
+        var options = new ServerOptions(
+            ReadHttp(read), ReadUdp(read), ReadTcp(read), ReadLog(read), ReadDevices(read),
+            read.Choice("Security:Mode", SecurityMode.Open, "who may do what"),
+            read.Flag("Security:AllowOpen", false, "consent to open mode on addresses other machines can reach"),
+            ReadSqlView(read),
+            read.Choice("Codecs:GasMeter", GasMeterVariant.Standard, "how gas-meter payloads are decoded; article reproduces a published mistake") == GasMeterVariant.Article,
+            (int)read.Number("Codecs:PayloadBytesMax", 256 << 10, 64, 1 << 20, "largest payload of one reading, bytes"),
+            read.Number("Security:RequestsPerAddressPerSecond", 0, 0, 1_000_000, "readings or requests per second taken from one address; 0 is no limit"),
+            read.Choice("Logging:Format", LogFormat.Text, "form of log lines on stderr") == LogFormat.Json);
+        options.CheckReach(read);
+        return options;
+    }
+
+    private static HttpSettings ReadHttp(OptionReader read) => new(
+        read.Endpoint("Http:Endpoint", "127.0.0.1:8080", "API, events and pages"),
+        read.Endpoint("Https:Endpoint", "off", "the same over TLS"),
+        read.Endpoint("Listeners:Middleware:Endpoint", "127.0.0.1:5000", "the producer/worker/consumer middleware API"),
+        read.Flag("Listeners:Middleware:AllowAnonymous", false, "take heartbeats without a token in token mode"),
+        read.OptionalText("Https:Certificate", "certificate file, PEM or PFX; without one a self-made certificate is kept in the data folder"),
+        read.OptionalText("Https:Key", "private key file of a PEM certificate"),
+        read.List("Http:AllowedHosts", "further host names under which the server is reached"),
+        read.Number("Http:BodyBytesMax", 16 << 20, 1024, 1 << 30, "largest request body, bytes"));
+
+    private static TextListenerSettings ReadUdp(OptionReader read) => new(
+        read.Endpoint("Listeners:Udp:Endpoint", "127.0.0.1:9999", "UDP text and JSON"),
+        read.Flag("Listeners:Udp:AllowAnonymous", false, "take datagrams in token mode, stored as not authenticated"),
+        read.Number("Listeners:Udp:QueueBytes", 64 << 20, 1 << 20, 4 * GiB, "bytes that may wait for a stalled disk"),
+        Acknowledge: false, Idle: null, ConnectionsMax: 0,
+        read.Flag(NbIotServerConfig.UdpConsentKey, false, "set by server.config: its ipaddress is consent for this endpoint"));
+
+    private static TextListenerSettings ReadTcp(OptionReader read)
+    {
+        var idleSeconds = read.Number("Listeners:Tcp:IdleSeconds", 0, 0, 86_400 * 30, "close a connection silent for so long; 0 is never");
+        return new(
+            read.Endpoint("Listeners:Tcp:Endpoint", "127.0.0.1:8090", "TCP lines"),
+            read.Flag("Listeners:Tcp:AllowAnonymous", false, "take lines in token mode, stored as not authenticated"),
+            read.Number("Listeners:Tcp:QueueBytes", 32 << 20, 1 << 20, 4 * GiB, "bytes that may wait for the disk before connections are held back"),
+            read.Flag("Listeners:Tcp:Acknowledge", false, "answer every line, without the client asking by ACK"),
+            idleSeconds == 0 ? null : TimeSpan.FromSeconds(idleSeconds),
+            (int)read.Number("Listeners:Tcp:ConnectionsMax", 10_000, 1, 1_000_000, "connections at once; the longest idle goes first"),
+            EndpointConsented: false);
+    }
+
+    private static LogSettings ReadLog(OptionReader read) => new(
+        (int)read.Number("Log:Partitions", 8, 1, 1024, "partitions; fixed when the data folder is made"),
+        read.Number("Log:SegmentBytes", 256 << 20, 1 << 20, 16 * GiB, "size at which a segment file is sealed, bytes"),
+        TimeSpan.FromHours(read.Number("Log:Retention:Hours", 168, 1, 87_600, "age at which readings leave the log, hours")),
+        read.Number("Log:Retention:Bytes", 0, 0, long.MaxValue, "size budget of the log, bytes; 0 is half the disk"),
+        read.Number("Log:ReserveBytes", 256 << 20, 1 << 20, 64 * GiB, "free space below which the log takes nothing more, bytes"),
+        read.Flag("Log:Flush", true, "flush to the disk before acknowledging; false is for measuring only and loses readings"));
+
+    private static DeviceSettings ReadDevices(OptionReader read) => new(
+        read.Choice("Devices:Enrolment", Enrolment.Open, "whether unknown ids become devices by their first reading"),
+        read.Number("Devices:Max", 2_000_000, 1, 100_000_000, "devices at most; readings of further ids are rejected"),
+        read.Number("Devices:ReadingsPerSecond", 0, 0, 1_000_000, "readings per second taken from one device; 0 is no limit"));
+
+    private static SqlViewSettings ReadSqlView(OptionReader read)
+    {
+        var provider = read.Choice("SqlView:Provider", SqlProvider.Off, "database that is kept up to date with newest values");
+        var view = new SqlViewSettings(
+            provider == SqlProvider.Off ? null : provider.ToString().ToLowerInvariant(),
+            read.Text("SqlView:Connection", "", "ADO.NET connection string; for sqlite a file below the data folder when empty"),
+            read.Text("SqlView:Table", "IOTHardwareInUse", "table"),
+            read.Text("SqlView:IdColumn", "HardwareID", "column of the device id"),
+            read.Text("SqlView:DataColumn", "Data", "column of the newest value"),
+            (int)read.Number("SqlView:Writers", 4, 1, 256, "connections writing in parallel; a device always uses the same one"));
+        if (provider is SqlProvider.MySql or SqlProvider.Postgres && view.Connection.Length == 0)
+            read.Fail("SqlView:Connection", $"is needed for provider {view.Provider}");
+        return view;
+    }
+
+    /// <summary>Open mode is for loopback; anything else needs tokens or a plain word of consent.</summary>
+    private void CheckReach(OptionReader read)
+    {
+        if (Security != SecurityMode.Open || AllowOpen)
+            return;
+        Check("Http:Endpoint", Http.Endpoint);
+        Check("Https:Endpoint", Http.HttpsEndpoint);
+        Check("Listeners:Middleware:Endpoint", Http.MiddlewareEndpoint);
+        Check("Listeners:Tcp:Endpoint", Tcp.Endpoint);
+        if (!Udp.EndpointConsented)
+            Check("Listeners:Udp:Endpoint", Udp.Endpoint);
+
+        void Check(string key, IPEndPoint? endpoint)
+        {
+            if (endpoint is not null && !IPAddress.IsLoopback(endpoint.Address))
+                read.Fail(key, $"{endpoint} can be reached by other machines while Security:Mode is open; set Security:Mode=token, or Security:AllowOpen=true if you mean it");
+        }
+    }
+}
+
+internal enum GasMeterVariant
+{
+    Standard,
+    Article,
+}
+
+internal enum LogFormat
+{
+    Text,
+    Json,
+}
+
+internal enum SqlProvider
+{
+    Off,
+    Sqlite,
+    Postgres,
+    MySql,
+}
