@@ -15,12 +15,12 @@ internal static class ConfigurationSources
         var file = configFile ?? (File.Exists("appsettings.json") ? "appsettings.json" : null);
         if (file is not null)
             AddFile(builder, file);
-        builder.AddInMemoryCollection(Environment.GetEnvironmentVariables().Keys.Cast<string>()
+        builder.AddInMemoryCollection(LastOfEach(Environment.GetEnvironmentVariables().Keys.Cast<string>()
             .Where(name => name.StartsWith(EnvironmentPrefix, StringComparison.OrdinalIgnoreCase))
             .Select(name => KeyValuePair.Create(
                 name[EnvironmentPrefix.Length..].Replace("__", ":", StringComparison.Ordinal),
-                Environment.GetEnvironmentVariable(name))));
-        builder.AddInMemoryCollection(sets.Select(ParseSet));
+                Environment.GetEnvironmentVariable(name)))));
+        builder.AddInMemoryCollection(LastOfEach(sets.Select(ParseSet)));
         try
         {
             return builder.Build();
@@ -41,6 +41,9 @@ internal static class ConfigurationSources
         else
             builder.AddJsonFile(path, optional: false, reloadOnChange: false);
     }
+
+    private static IEnumerable<KeyValuePair<string, string?>> LastOfEach(IEnumerable<KeyValuePair<string, string?>> pairs) =>
+        pairs.GroupBy(pair => pair.Key, StringComparer.OrdinalIgnoreCase).Select(same => same.Last());
 
     private static KeyValuePair<string, string?> ParseSet(string text)
     {
