@@ -1,0 +1,3 @@
+import { render } from "preact";
+
+render(<main>Millrace</main>, document.getElementById("app")!);
