@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Millrace.Commands.Simulate;
 
 namespace Millrace.Commands;
 
@@ -8,6 +9,7 @@ internal static class CommandList
     public static IEnumerable<Command> All() =>
     [
         ServeCommand.Create(),
+        SimulateCommand.Create(),
         SettingsCommand.Create(),
     ];
 }

@@ -1,0 +1,158 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Millrace.Tests.Commands.Simulate;
+
+/// <summary>
+/// Reads lines and answers each as told: text is sent, an empty text is silence, null breaks the connection. The first line
+/// of a connection must be ACK.
+/// </summary>
+internal sealed class LineServer : IDisposable
+{
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly Func<string, int, string?> _answer;
+
+    public LineServer(Func<string, int, string?> answer)
+    {
+        _answer = answer;
+        _listener.Start();
+        Serving = ServeAsync();
+    }
+
+    public Task Serving { get; }
+
+    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+    public List<string> Lines { get; } = [];
+
+    private async Task ServeAsync()
+    {
+        while (true)
+        {
+            TcpClient client;
+            try
+            {
+                client = await _listener.AcceptTcpClientAsync();
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                return;
+            }
+
+            using (client)
+                await ServeAsync(client);
+        }
+    }
+
+    private async Task ServeAsync(TcpClient client)
+    {
+        try
+        {
+            using var reader = new StreamReader(client.GetStream());
+            await using var writer = new StreamWriter(client.GetStream());
+            Assert.Equal("ACK", await reader.ReadLineAsync());
+            while (await reader.ReadLineAsync() is { } line)
+            {
+                Lines.Add(line);
+                if (_answer(line, Lines.Count - 1) is not { } answer)
+                {
+                    await writer.FlushAsync();
+                    client.LingerState = new LingerOption(true, 0);
+                    return;
+                }
+
+                if (answer.Length == 0)
+                {
+                    await writer.FlushAsync();
+                    continue;
+                }
+
+                await writer.WriteAsync(answer + "\n");
+                if (!client.GetStream().DataAvailable)
+                    await writer.FlushAsync();
+            }
+        }
+        catch (IOException)
+        {
+            // The sender closed.
+        }
+    }
+
+    public void Dispose() => _listener.Dispose();
+}
+
+/// <summary>Reads requests with a Content-Length and answers each with the bytes it is told, one small piece at a time; null breaks the connection.</summary>
+internal sealed class HttpServer : IDisposable
+{
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly Func<int, string?> _answer;
+    private int _requests;
+
+    public HttpServer(Func<int, string?> answer)
+    {
+        _answer = answer;
+        _listener.Start();
+        Serving = ServeAsync();
+    }
+
+    public Task Serving { get; }
+
+    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+    /// <summary>The bodies of answered requests.</summary>
+    public List<string> Bodies { get; } = [];
+
+    private async Task ServeAsync()
+    {
+        while (true)
+        {
+            TcpClient client;
+            try
+            {
+                client = await _listener.AcceptTcpClientAsync();
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                return;
+            }
+
+            using (client)
+                await ServeAsync(client);
+        }
+    }
+
+    private async Task ServeAsync(TcpClient client)
+    {
+        client.NoDelay = true;
+        var stream = client.GetStream();
+        using var reader = new StreamReader(stream, Encoding.ASCII);
+        try
+        {
+            while (await reader.ReadLineAsync() is { } requestLine)
+            {
+                Assert.Equal("POST /api/v1/telemetry HTTP/1.1", requestLine);
+                var length = 0;
+                while (await reader.ReadLineAsync() is { Length: > 0 } header)
+                {
+                    if (header.StartsWith("Content-Length:", StringComparison.Ordinal))
+                        length = int.Parse(header.AsSpan(15));
+                }
+
+                var body = new char[length];
+                await reader.ReadBlockAsync(body);
+                if (_answer(_requests++) is not { } answer)
+                    return;
+                Bodies.Add(new string(body));
+                foreach (var piece in Encoding.ASCII.GetBytes(answer).Chunk(25))
+                    await stream.WriteAsync(piece);
+            }
+        }
+        catch (IOException)
+        {
+            // The sender closed.
+        }
+    }
+
+    public void Dispose() => _listener.Dispose();
+}
