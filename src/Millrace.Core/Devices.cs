@@ -24,6 +24,11 @@ public sealed record DeviceChange(string? Name, string? Type, IReadOnlyList<stri
 /// <param name="After">The last id of the page before, or null.</param>
 public sealed record DeviceQuery(ushort Tenant, string? Search, string? Tag, string? Type, string? After, int Limit, bool Descending = false);
 
+/// <summary>One page of devices.</summary>
+/// <param name="Next">Where to go on (<see cref="DeviceQuery.After"/> of the next request), or null at the end. A search may
+/// give fewer devices than asked for, even none, and still have a next page: one request does a bounded amount of work.</param>
+public sealed record DevicePage(IReadOnlyList<Device> Devices, string? Next);
+
 /// <summary>
 /// The durable register of devices. All writes are transactions; reads never load the whole table. Thread-safe.
 /// </summary>
@@ -31,6 +36,9 @@ public interface IDeviceRegistry
 {
     /// <summary>Adds or unblocks a device. Returns false when it was there already (then only the change is applied).</summary>
     bool Add(ushort tenant, string id, DeviceChange change);
+
+    /// <summary>Adds or changes many devices in one transaction; returns how many were new. Unblocks as <see cref="Add"/> does.</summary>
+    int AddRange(ushort tenant, IReadOnlyCollection<(string Id, DeviceChange Change)> devices);
 
     Device? Find(ushort tenant, string id);
 
@@ -40,7 +48,7 @@ public interface IDeviceRegistry
     /// <summary>Removes a device and blocks its id until it is added again; false when unknown.</summary>
     bool Remove(ushort tenant, string id);
 
-    IReadOnlyList<Device> List(DeviceQuery query);
+    DevicePage List(DeviceQuery query);
 
     long Count(ushort tenant);
 
@@ -53,7 +61,7 @@ public interface IDeviceRegistry
     /// <summary>Streams every known id (tenant, id, blocked), for the in-memory table at start.</summary>
     IEnumerable<(ushort Tenant, byte[] Id, bool Blocked)> AllIds();
 
-    /// <summary>Issues a new token for a device, replacing the old one; the text is returned once and stored as SHA-256.</summary>
+    /// <summary>Issues a new token for a device that is known, replacing the old one; the text is returned once and stored as SHA-256.</summary>
     string IssueToken(ushort tenant, string id);
 
     /// <summary>Raised after a device was added, removed or unblocked, so that the in-memory table follows.</summary>
