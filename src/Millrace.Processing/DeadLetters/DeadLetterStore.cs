@@ -30,12 +30,13 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Task _writing;
+    private readonly HashSet<long> _removed = [];
     private long _lastNumber;
     private long _notKept;
     private long _queuedBytes;
 
-    /// <summary>A letter to write, or somebody who waits until everything before is in the files.</summary>
-    private readonly record struct Work(DeadLetter? Letter, TaskCompletionSource? Drained);
+    /// <summary>A letter to write, the number of one to take out, or somebody who waits until all before is in the files.</summary>
+    private readonly record struct Work(DeadLetter? Letter, long Removed, TaskCompletionSource? Drained);
 
     /// <param name="fileBytes">Size at which a file is closed and the next begun.</param>
     /// <param name="totalBytes">Bound over all files.</param>
@@ -44,6 +45,7 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
         (_folder, _time, _logger, _fileBytes, _totalBytes) = (folder, time, logger, fileBytes, totalBytes);
         Directory.CreateDirectory(folder);
         _lastNumber = LastNumberOnDisk();
+        ReadRemoved();
         _writing = WriteAllAsync();
     }
 
@@ -80,14 +82,29 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
     /// <summary>The letter of a number, or null when it is unknown or gone.</summary>
     public DeadLetter? Find(long number) =>
         FilesNewestFirst().FirstOrDefault(file => FirstNumberOf(file) <= number) is { } file
-            ? ReadFile(file).FirstOrDefault(letter => letter.Number == number)
+            ? ReadFile(file).FirstOrDefault(letter => letter.Number == number && !IsRemoved(number))
             : null;
+
+    /// <summary>Takes a letter out, after it was driven again; false when it is unknown or gone.</summary>
+    public async ValueTask<bool> RemoveAsync(ushort tenant, long number, CancellationToken cancel)
+    {
+        if (Find(number) is not { } letter || letter.Tenant != tenant)
+            return false;
+        lock (_removed)
+        {
+            if (!_removed.Add(number))
+                return false;
+        }
+
+        await _queue.Writer.WriteAsync(new Work(null, number, null), cancel);
+        return true;
+    }
 
     /// <summary>Completes when everything kept so far is in the files.</summary>
     public async Task DrainAsync(CancellationToken cancel)
     {
         var drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await _queue.Writer.WriteAsync(new Work(null, drained), cancel);
+        await _queue.Writer.WriteAsync(new Work(null, 0, drained), cancel);
         await drained.Task.WaitAsync(cancel);
     }
 
@@ -107,7 +124,7 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
         {
             var letter = new DeadLetter(
                 _lastNumber + 1, _time.Now(), listener, reason, tenant, device, job, detail, kept, payload.Length);
-            if (Interlocked.Read(ref _queuedBytes) > _fileBytes || !_queue.Writer.TryWrite(new Work(letter, null)))
+            if (Interlocked.Read(ref _queuedBytes) > _fileBytes || !_queue.Writer.TryWrite(new Work(letter, 0, null)))
             {
                 Interlocked.Increment(ref _notKept);
                 return;
@@ -131,10 +148,10 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
                 {
                     if (work.Drained is not null)
                         drained.Add(work.Drained);
-                    if (work.Letter is not { } letter)
-                        continue;
-                    file = Append(file, letter);
-                    Interlocked.Add(ref _queuedBytes, -letter.Payload.Length);
+                    if (work.Letter is { } letter)
+                        file = AppendLetter(file, letter);
+                    if (work.Removed > 0)
+                        AppendRemoval(work.Removed);
                 }
 
                 Flush(ref file);
@@ -147,8 +164,9 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
         }
     }
 
-    private FileStream? Append(FileStream? file, DeadLetter letter)
+    private FileStream? AppendLetter(FileStream? file, DeadLetter letter)
     {
+        Interlocked.Add(ref _queuedBytes, -letter.Payload.Length);
         try
         {
             lock (_filesGate)
@@ -175,6 +193,41 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
         }
 
         return file;
+    }
+
+    /// <summary>Removals stand in a file of their own, so that a letter's file is never rewritten.</summary>
+    private void AppendRemoval(long number)
+    {
+        try
+        {
+            File.AppendAllText(RemovedPath, $"{number}\n");
+        }
+        catch (IOException e)
+        {
+            DeadLetterLog.NotWritten(_logger, _folder, e);
+        }
+    }
+
+    private string RemovedPath => Path.Combine(_folder, "removed");
+
+    private void ReadRemoved()
+    {
+        if (!File.Exists(RemovedPath))
+            return;
+        var oldest = FilesNewestFirst() is [.., var last] ? FirstNumberOf(last) : long.MaxValue;
+        foreach (var line in File.ReadLines(RemovedPath))
+        {
+            if (long.TryParse(line, out var number) && number >= oldest)
+                _removed.Add(number);
+        }
+
+        File.WriteAllLines(RemovedPath, _removed.Select(n => n.ToString(CultureInfo.InvariantCulture)));
+    }
+
+    private bool IsRemoved(long number)
+    {
+        lock (_removed)
+            return _removed.Contains(number);
     }
 
     private void Flush(ref FileStream? file)
@@ -233,8 +286,9 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
             json.WriteString(name, value);
     }
 
-    private static bool Matches(DeadLetter letter, DeadLetterQuery query) =>
+    private bool Matches(DeadLetter letter, DeadLetterQuery query) =>
         letter.Tenant == query.Tenant
+        && !IsRemoved(letter.Number)
         && (query.After is null || letter.Number < query.After)
         && (query.Reason is null || letter.Reason == query.Reason)
         && (query.Job is null || letter.Job == query.Job)

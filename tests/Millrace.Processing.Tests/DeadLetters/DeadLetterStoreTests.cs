@@ -89,6 +89,24 @@ public sealed class DeadLetterStoreTests
         Assert.Equal(50_000, newest + store.NotKept);
     }
 
+    [Fact]
+    public async Task A_letter_taken_out_stays_out_after_a_restart()
+    {
+        using var folder = new TempFolder();
+        await using (var store = Open(folder))
+        {
+            store.Keep(ListenerId.Udp, RejectReason.EmptyPayload, 0, "a", null, []);
+            store.Keep(ListenerId.Udp, RejectReason.EmptyPayload, 0, "b", null, []);
+            await store.DrainAsync(CancellationToken.None);
+            Assert.True(await store.RemoveAsync(0, 1, CancellationToken.None));
+            Assert.False(await store.RemoveAsync(0, 1, CancellationToken.None));
+            Assert.False(await store.RemoveAsync(9, 2, CancellationToken.None));
+        }
+
+        await using var again = Open(folder);
+        Assert.Equal(["b"], again.List(All).Select(l => l.Device));
+    }
+
     private static DeadLetterStore Open(TempFolder folder, long fileBytes = 4 << 20, long totalBytes = 64 << 20) =>
         new(folder.Path, TimeProvider.System, NullLogger.Instance, fileBytes, totalBytes);
 }
