@@ -109,8 +109,8 @@ internal sealed class ChunkWriter(ParquetWriterOptions options, PositionedOutput
             _body.Write(_levels.Written);
         }
 
-        if (valueEnd > value || !options.PagesV2)
-            _encoder.Write(column, value, valueEnd, choice.Encoding, choice.Shape, _dictionary, _body);
+        // Also a page of nulls gets its encoding's few header bytes: DuckDB and hyparquet stumble where they are missing.
+        _encoder.Write(column, value, valueEnd, choice.Encoding, choice.Shape, _dictionary, _body);
 
         var page = new DataPage(rows, choice.Encoding, nulls, _levels.Length);
         if (options.PagesV2)

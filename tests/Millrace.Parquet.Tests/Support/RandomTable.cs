@@ -9,7 +9,8 @@ internal static class RandomTable
     private static readonly string[] AwkwardTexts =
         ["", "\0", "a\0b", "😀", "žluťoučký", new string('x', 63), new string('x', 64), new string('y', 65), new string('é', 200)];
 
-    public static TestTable Make(int seed, int rows)
+    /// <param name="withinCalendar">Keeps times and dates where other readers can show them.</param>
+    public static TestTable Make(int seed, int rows, bool withinCalendar = false)
     {
         var random = new Random(seed);
         var columns = new List<ParquetColumn>();
@@ -18,7 +19,7 @@ internal static class RandomTable
         {
             var column = Column(random, $"c{i}");
             columns.Add(column);
-            values.Add(Values(random, column, rows));
+            values.Add(Values(random, column, rows, withinCalendar));
         }
 
         return new TestTable(columns, values);
@@ -62,7 +63,7 @@ internal static class RandomTable
         _ => [ParquetEncoding.Plain, ParquetEncoding.RleDictionary, ParquetEncoding.DeltaBinaryPacked, ParquetEncoding.ByteStreamSplit],
     };
 
-    public static object?[] Values(Random random, ParquetColumn column, int rows)
+    public static object?[] Values(Random random, ParquetColumn column, int rows, bool withinCalendar = false)
     {
         var distinct = Pick(random, 1, 3, int.MaxValue);
         var nullShare = column.IsNullable ? Pick(random, 0.0, 0.05, 0.5, 1.0) : 0;
@@ -83,7 +84,7 @@ internal static class RandomTable
             }
             else
             {
-                values[row] = Value(random, column);
+                values[row] = withinCalendar && IsCalendar(column) ? random.NextInt64(-100_000, 100_000) : Value(random, column);
                 pool.Add(values[row]!);
             }
         }
@@ -111,6 +112,9 @@ internal static class RandomTable
         };
     }
 
+    private static bool IsCalendar(ParquetColumn column) =>
+        column.Kind is ParquetKind.Date or ParquetKind.TimestampMillis or ParquetKind.TimestampMicros;
+
     private static object Value(Random random, ParquetColumn column) => column.Kind switch
     {
         ParquetKind.Boolean => random.Next(2) == 0,
@@ -119,6 +123,7 @@ internal static class RandomTable
         ParquetKind.Bytes => Bytes(random),
         ParquetKind.Decimal when column.IsWideDecimal => new Int128((ulong)random.NextInt64(long.MinValue, long.MaxValue), (ulong)random.NextInt64()) / 100,
         ParquetKind.Decimal when column.Precision == 9 => (long)random.Next(-999_999_999, 999_999_999),
+        ParquetKind.Decimal => random.NextInt64(-999_999_999_999_999_999, 999_999_999_999_999_999),
         ParquetKind.Int32 or ParquetKind.Date => Pick(random, int.MinValue, int.MaxValue, 0, random.Next(-1000, 1000), (long)random.Next()),
         _ => Pick(random, long.MinValue, long.MaxValue, 0, random.NextInt64(), random.Next(100_000), 1_772_323_200_000 + random.Next(1_000_000)),
     };
