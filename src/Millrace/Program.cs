@@ -26,7 +26,7 @@ catch (UsageException e)
         Console.Error.WriteLine($"millrace: {line}");
     return ExitCode.WrongUsage;
 }
-catch (StartException e)
+catch (Exception e) when (e is StartException or CommandException)
 {
     Console.Error.WriteLine($"millrace: {e.Message}");
     return ExitCode.Failed;

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using Millrace.Commands.Doctor;
+using Millrace.Commands.Remote;
 using Millrace.Commands.Simulate;
 
 namespace Millrace.Commands;
@@ -10,6 +12,9 @@ internal static class CommandList
     [
         ServeCommand.Create(),
         SimulateCommand.Create(),
+        DevicesCommand.Create(),
+        StatusCommand.Create(),
+        DoctorCommand.Create(),
         SettingsCommand.Create(),
     ];
 }
