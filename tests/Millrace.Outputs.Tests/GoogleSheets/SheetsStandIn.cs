@@ -1,0 +1,155 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Millrace.Outputs.Tests.GoogleSheets;
+
+/// <summary>Plays the token service and the part of the Sheets service we use, and checks what it is sent.</summary>
+internal sealed class SheetsStandIn : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+    private readonly RSA _key = RSA.Create(2048);
+    private readonly Lock _gate = new();
+
+    private SheetsStandIn(WebApplication app) => _app = app;
+
+    /// <summary>Sheets by title, in order; a sheet is rows of cells.</summary>
+    public List<(string Title, List<string[]> Rows)> Sheets { get; } = [("Log", [])];
+
+    public List<string> Queries { get; } = [];
+
+    public int TokensGiven { get; private set; }
+
+    public string? GrantType { get; private set; }
+
+    /// <summary>Status for a call (method, number of the call), or null to serve it; after: serve it and then fail.</summary>
+    public Func<string, int, (int Code, bool After, string? RetryAfter)?> Fault { get; set; } = (_, _) => null;
+
+    public Uri Url => new(_app.Urls.First());
+
+    private int _calls;
+
+    public static async Task<SheetsStandIn> StartAsync()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var app = builder.Build();
+        var it = new SheetsStandIn(app);
+        app.MapPost("/token", it.TokenAsync);
+        app.MapFallback(it.CallAsync);
+        await app.StartAsync();
+        return it;
+    }
+
+    public string ServiceAccount() => JsonSerializer.Serialize(new
+    {
+        type = "service_account", client_email = "mill@example.iam", private_key = _key.ExportPkcs8PrivateKeyPem(), token_uri = "https://token.example/t",
+    });
+
+    public async ValueTask DisposeAsync()
+    {
+        await _app.DisposeAsync();
+        _key.Dispose();
+    }
+
+    private async Task TokenAsync(HttpContext context)
+    {
+        var form = await context.Request.ReadFormAsync();
+        GrantType = form["grant_type"];
+        if (form["assertion"].ToString() is { Length: > 0 } jwt)
+        {
+            var parts = jwt.Split('.');
+            var valid = _key.VerifyData(
+                Encoding.ASCII.GetBytes($"{parts[0]}.{parts[1]}"), System.Buffers.Text.Base64Url.DecodeFromChars(parts[2]), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+            var claims = JsonDocument.Parse(System.Buffers.Text.Base64Url.DecodeFromChars(parts[1])).RootElement;
+            if (!valid || claims.GetProperty("iss").GetString() != "mill@example.iam" || claims.GetProperty("exp").GetInt64() - claims.GetProperty("iat").GetInt64() > 3600)
+            {
+                context.Response.StatusCode = 400;
+                await context.Response.WriteAsync("""{"error":"invalid_grant","error_description":"bad signature"}""");
+                return;
+            }
+        }
+        else if (form["refresh_token"] != "refresh-me")
+        {
+            context.Response.StatusCode = 400;
+            await context.Response.WriteAsync("""{"error":"invalid_grant"}""");
+            return;
+        }
+
+        TokensGiven++;
+        await context.Response.WriteAsJsonAsync(new { access_token = "token-" + TokensGiven, expires_in = 3599 });
+    }
+
+    private async Task CallAsync(HttpContext context)
+    {
+        using var reader = new StreamReader(context.Request.Body);
+        var body = await reader.ReadToEndAsync();
+        var path = Uri.UnescapeDataString(context.Request.Path.Value!);
+        (int Code, bool After, string? RetryAfter)? fault;
+        lock (_gate)
+        {
+            Queries.Add(context.Request.Method + " " + path + context.Request.QueryString);
+            fault = Fault(path.Contains(":append") ? "append" : context.Request.Method, _calls++);
+            if (fault is null || fault.Value.After)
+                Serve(context, path, body);
+        }
+
+        if (fault is { } failing)
+        {
+            context.Response.Clear();
+            context.Response.StatusCode = failing.Code;
+            if (failing.RetryAfter is { } after)
+                context.Response.Headers.RetryAfter = after;
+            return;
+        }
+
+        await context.Response.WriteAsync((string)context.Items["answer"]!);
+    }
+
+    private void Serve(HttpContext context, string path, string body)
+    {
+        if (context.Request.Headers.Authorization != "Bearer token-" + TokensGiven)
+        {
+            context.Response.StatusCode = 401;
+            context.Items["answer"] = "{}";
+        }
+        else if (path.EndsWith(":batchUpdate", StringComparison.Ordinal))
+        {
+            Sheets.Add((JsonDocument.Parse(body).RootElement.GetProperty("requests")[0].GetProperty("addSheet").GetProperty("properties").GetProperty("title").GetString()!, []));
+            context.Items["answer"] = "{}";
+        }
+        else if (path.EndsWith(":append", StringComparison.Ordinal))
+        {
+            var rows = JsonDocument.Parse(body).RootElement.GetProperty("values").EnumerateArray();
+            Sheet(path).Rows.AddRange(rows.Select(r => r.EnumerateArray().Select(c => c.ToString()).ToArray()));
+            context.Items["answer"] = """{"updates":{}}""";
+        }
+        else if (path.Contains("/values/"))
+        {
+            var range = path[(path.LastIndexOf('!') + 1)..].Split(':');
+            var (from, to) = (int.Parse(range[0][1..]), int.Parse(range[1][1..]));
+            var cells = Sheet(path).Rows.Skip(from - 1).Take(to - from + 1).Select(r => new[] { r[0] }).ToArray();
+            context.Items["answer"] = cells.Length == 0 ? "{}" : JsonSerializer.Serialize(new { values = cells });
+        }
+        else
+        {
+            context.Items["answer"] = JsonSerializer.Serialize(new
+            {
+                // As the service does: a grid of a thousand empty rows below what is there.
+                sheets = Sheets.Select(s => new { properties = new { title = s.Title, gridProperties = new { rowCount = s.Rows.Count + 1000 } } }),
+            });
+        }
+    }
+
+    private (string Title, List<string[]> Rows) Sheet(string path)
+    {
+        var title = path[(path.LastIndexOf('/') + 1)..path.LastIndexOf('!')].Trim('\'');
+        return Sheets.Single(s => s.Title == title);
+    }
+}
