@@ -1,0 +1,92 @@
+using Millrace.StreamSql.Values;
+
+namespace Millrace.StreamSql.Expressions;
+
+/// <summary>A row on its way between operators. Producers reuse theirs; whoever keeps one takes <see cref="Owned"/>.</summary>
+internal sealed class Row
+{
+    /// <summary>Timestamp in ticks (100 ns).</summary>
+    public long Time;
+
+    /// <summary>Number of the event this row was made from, 0 when it was made from several.</summary>
+    public long Event;
+
+    public Value[] Columns;
+
+    /// <summary>The rows a joined row consists of, one per source; null for a row of one source.</summary>
+    public Row[]? Parts;
+
+    public Row(int columns) => Columns = columns == 0 ? [] : new Value[columns];
+
+    /// <summary>A copy that shares nothing with reused buffers.</summary>
+    public Row Owned()
+    {
+        var copy = new Row(0) { Time = Time, Event = Event };
+        if (Parts is not null)
+        {
+            copy.Parts = new Row[Parts.Length];
+            for (var index = 0; index < Parts.Length; index++)
+                copy.Parts[index] = Parts[index].Owned();
+            return copy;
+        }
+
+        copy.Columns = new Value[Columns.Length];
+        var bytes = 0;
+        foreach (ref var column in Columns.AsSpan())
+            bytes += column.IsSlice ? column.Length : 0;
+        var buffer = bytes == 0 ? [] : new byte[bytes];
+        var used = 0;
+        for (var index = 0; index < Columns.Length; index++)
+        {
+            ref var column = ref Columns[index];
+            if (!column.IsSlice)
+            {
+                copy.Columns[index] = column;
+                continue;
+            }
+
+            column.Span.CopyTo(buffer.AsSpan(used));
+            copy.Columns[index] = Value.Slice(column.Kind, buffer, used, column.Length);
+            used += column.Length;
+        }
+
+        return copy;
+    }
+
+    /// <summary>Rough bytes on the heap, for the memory estimate.</summary>
+    public long HeldBytes()
+    {
+        long held = 64 + Columns.Length * 24L;
+        foreach (ref var column in Columns.AsSpan())
+            held += column.IsSlice ? column.Length : 0;
+        if (Parts is not null)
+        {
+            foreach (var part in Parts)
+                held += part.HeldBytes();
+        }
+
+        return held;
+    }
+}
+
+/// <summary>What an expression sees: the rows of its sources, and where it reports that it cannot be evaluated.</summary>
+internal sealed class Frame
+{
+    public Row[] Sources = [];
+
+    /// <summary>System.Timestamp() in ticks.</summary>
+    public long Time;
+
+    /// <summary>Why the row cannot be evaluated; the first reason stays.</summary>
+    public string? Error;
+
+    public void Fail(string reason) => Error ??= reason;
+}
+
+/// <summary>Three-valued truth.</summary>
+internal enum Truth : byte
+{
+    False,
+    True,
+    Unknown,
+}

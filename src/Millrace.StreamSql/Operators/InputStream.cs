@@ -1,0 +1,285 @@
+using System.Buffers;
+using Millrace.StreamSql.Binding;
+using Millrace.StreamSql.Expressions;
+using Millrace.StreamSql.State;
+using Millrace.StreamSql.Values;
+
+namespace Millrace.StreamSql.Operators;
+
+/// <summary>What the order policies have counted.</summary>
+internal sealed class OrderCounters
+{
+    public long Late;
+    public long Early;
+    public long OutOfOrder;
+}
+
+/// <summary>What came with an event besides its payload.</summary>
+internal struct EventOrigin
+{
+    public long Number;
+    public long Arrival;        // ticks
+    public int Partition;       // −1: unknown
+    public string? Device;
+}
+
+/// <summary>Reads a payload that has waited; the row it returns is valid until the next call.</summary>
+internal interface IWaitingEventReader
+{
+    Row Read(InputPlan input, in EventOrigin origin, ReadOnlySpan<byte> payload);
+}
+
+/// <summary>
+/// The ordering step of one input under one TIMESTAMP BY: late, early and out-of-order policies, then release in order of
+/// (timestamp, arrival) up to the low-water mark. Hot.
+/// </summary>
+internal sealed class InputStream(
+    StreamRelation stream, CompileOptions options, OrderCounters counters, IFailureSink failures, IWaitingEventReader reader) : Operator
+{
+    /// <summary>An event further ahead of its arrival has a broken clock.</summary>
+    private const long EarlyMax = 5 * TimeSpan.TicksPerMinute;
+
+    private readonly struct Waiting(EventOrigin origin, byte[] payload, int length, bool isRented)
+    {
+        public readonly EventOrigin Origin = origin;
+        public readonly byte[] Payload = payload;
+        public readonly int Length = length;
+        public readonly bool IsRented = isRented;
+    }
+
+    private readonly long late = options.LateArrival.Ticks;
+    private readonly long outOfOrder = options.OutOfOrder.Ticks;
+    private readonly bool drops = options.Policy == OrderPolicy.Drop;
+    private readonly Frame frame = new() { Sources = new Row[1] };
+    private readonly PriorityQueue<Waiting, (long Time, long Number)> waiting = new();
+    private readonly KeyWriter key = new();
+    private readonly KeyMap keys = new();
+    private readonly Chunked<long> highestByKey = new();
+    private long waitingBytes;
+    private long highest = long.MinValue;       // M
+    private long arrival = long.MinValue;       // latest arrival, or the log's low-water mark of it
+    private long lowWater = long.MinValue;
+
+    public long LowWater => lowWater;
+
+    public override long HeldBytes => waitingBytes + (waiting.Count * 64L) + keys.HeldBytes;
+
+    public override void OnRow(int port, Row row) => throw new NotSupportedException("an input has no input");
+
+    /// <summary>Takes one event; <paramref name="row"/> and <paramref name="payload"/> are valid during the call.</summary>
+    public void Push(Row row, in EventOrigin origin, ReadOnlySpan<byte> payload)
+    {
+        if (stream.TimestampBy is null)
+        {
+            arrival = Math.Max(arrival, origin.Arrival);
+            row.Time = arrival;
+            row.Event = origin.Number;
+            lowWater = arrival;
+            Emit(row);
+            Forward(lowWater);
+            return;
+        }
+
+        arrival = Math.Max(arrival, origin.Arrival);
+        if (!TryTime(row, origin, out var time))
+        {
+            Raise(arrival - late);
+            return;
+        }
+
+        var hasKeys = stream.Over.Length > 0;
+        if (!hasKeys)
+            highest = Math.Max(highest, time);
+        var mark = hasKeys ? arrival - late : Math.Max(Minus(highest, outOfOrder), arrival - late);
+        var isFirst = waiting.Count == 0 || (waiting.TryPeek(out _, out var next) && next.Time > time);
+        if (time <= mark && isFirst)
+        {
+            row.Time = time;
+            row.Event = origin.Number;
+            Emit(row);
+        }
+        else
+        {
+            var copy = ArrayPool<byte>.Shared.Rent(payload.Length);
+            payload.CopyTo(copy);
+            waitingBytes += copy.Length;
+            waiting.Enqueue(new Waiting(origin, copy, payload.Length, isRented: true), (time, origin.Number));
+        }
+
+        Raise(mark);
+    }
+
+    /// <summary>Applies the policies; false when the event goes no further.</summary>
+    private bool TryTime(Row row, in EventOrigin origin, out long time)
+    {
+        frame.Sources[0] = row;
+        frame.Error = null;
+        stream.TimestampBy!.Evaluate(frame, out var value);
+        if (frame.Error is not null || !Conversion.TryToTicks(value, out time))
+        {
+            time = 0;
+            Fail(row, origin, frame.Error ?? (value.IsNull ? "TIMESTAMP BY gives NULL" : "TIMESTAMP BY does not give a datetime"));
+            return false;
+        }
+
+        ref var newest = ref highest;
+        if (stream.Over.Length > 0)
+        {
+            if (!TryKey(row, origin))
+                return false;
+            newest = ref HighestOfKey();
+        }
+
+        if (time > origin.Arrival + EarlyMax)
+        {
+            counters.Early++;
+            return false;
+        }
+
+        if (origin.Arrival - time > late)
+        {
+            counters.Late++;
+            if (drops)
+                return false;
+            time = origin.Arrival - late;
+        }
+
+        var floor = Minus(newest, outOfOrder);
+        if (time < floor)
+        {
+            counters.OutOfOrder++;
+            if (drops)
+                return false;
+            time = floor;
+        }
+
+        newest = Math.Max(newest, time);
+        return true;
+    }
+
+    private static long Minus(long time, long span) => time == long.MinValue ? time : time - span;
+
+    private bool TryKey(Row row, in EventOrigin origin)
+    {
+        key.Clear();
+        foreach (var part in stream.Over)
+        {
+            part.Evaluate(frame, out var value);
+            if (value.IsNull || frame.Error is not null)
+            {
+                Fail(row, origin, frame.Error ?? "the key of TIMESTAMP BY … OVER is NULL");
+                return false;
+            }
+
+            key.Add(value);
+        }
+
+        return true;
+    }
+
+    private ref long HighestOfKey()
+    {
+        var entry = keys.GetOrAdd(key.Key, KeyMap.HashOf(key.Key), out var added);
+        if (added)
+        {
+            highestByKey.Add(entry);
+            highestByKey.One(entry) = long.MinValue;
+        }
+
+        return ref highestByKey.One(entry);
+    }
+
+    private void Fail(Row row, in EventOrigin origin, string reason)
+    {
+        row.Event = origin.Number;
+        foreach (var query in stream.Readers)
+            failures.Fail(query, row, reason);
+    }
+
+    /// <summary>Every event to come has arrived at <paramref name="time"/> or later (ticks); long.MaxValue ends the input.</summary>
+    public void Advance(long time)
+    {
+        if (time == long.MaxValue)
+        {
+            Raise(time);
+            return;
+        }
+
+        arrival = Math.Max(arrival, time);
+        if (stream.TimestampBy is null)
+            Raise(arrival);
+        else
+            Raise(stream.Over.Length > 0 ? arrival - late : Math.Max(Minus(highest, outOfOrder), arrival - late));
+    }
+
+    private void Raise(long mark)
+    {
+        if (mark <= lowWater)
+            return;
+        lowWater = mark;
+        while (waiting.TryPeek(out var next, out var priority) && priority.Time <= mark)
+        {
+            waiting.Dequeue();
+            var row = reader.Read(stream.Input, next.Origin, next.Payload.AsSpan(0, next.Length));
+            row.Time = priority.Time;
+            row.Event = next.Origin.Number;
+            Emit(row);
+            waitingBytes -= next.Payload.Length;
+            if (next.IsRented)
+                ArrayPool<byte>.Shared.Return(next.Payload);
+        }
+
+        Forward(mark);
+    }
+
+    public override void Save(StateWriter writer)
+    {
+        writer.Write(highest);
+        writer.Write(arrival);
+        writer.Write(lowWater);
+        writer.Write(keys.Count);
+        for (var entry = 0; entry < keys.Count; entry++)
+        {
+            writer.WriteBytes(keys.KeyAt(entry));
+            writer.Write(highestByKey.One(entry));
+        }
+
+        writer.Write(waiting.Count);
+        foreach (var (next, priority) in waiting.UnorderedItems.OrderBy(i => i.Priority))
+        {
+            writer.Write(priority.Time);
+            writer.Write(next.Origin.Number);
+            writer.Write(next.Origin.Arrival);
+            writer.Write(next.Origin.Partition);
+            writer.Write(next.Origin.Device ?? "");
+            writer.WriteBytes(next.Payload.AsSpan(0, next.Length));
+        }
+    }
+
+    public override void Load(StateReader reader)
+    {
+        highest = reader.ReadLong();
+        arrival = reader.ReadLong();
+        lowWater = reader.ReadLong();
+        var count = reader.ReadCount();
+        for (var index = 0; index < count; index++)
+        {
+            var bytes = reader.ReadBytes();
+            var entry = keys.GetOrAdd(bytes, KeyMap.HashOf(bytes), out _);
+            highestByKey.Add(entry);
+            highestByKey.One(entry) = reader.ReadLong();
+        }
+
+        count = reader.ReadCount();
+        for (var index = 0; index < count; index++)
+        {
+            var time = reader.ReadLong();
+            var origin = new EventOrigin { Number = reader.ReadLong(), Arrival = reader.ReadLong(), Partition = reader.ReadInt() };
+            var device = reader.ReadString();
+            origin.Device = device.Length == 0 ? null : device;
+            var payload = reader.ReadBytes();
+            waitingBytes += payload.Length;
+            waiting.Enqueue(new Waiting(origin, payload, payload.Length, isRented: false), (time, origin.Number));
+        }
+    }
+}

@@ -1,0 +1,557 @@
+using Millrace.StreamSql.Expressions;
+using Millrace.StreamSql.State;
+using Millrace.StreamSql.Values;
+
+namespace Millrace.StreamSql.Operators;
+
+/// <summary>low ≤ timestamp(right) − timestamp(left source) ≤ high, in ticks.</summary>
+internal readonly record struct TimeBound(int LeftSource, long Low, long High);
+
+internal sealed class JoinPlan
+{
+    /// <summary>Sources of the left side's rows.</summary>
+    public required int LeftSources { get; init; }
+
+    public required bool IsLeftJoin { get; init; }
+
+    public required TimeBound[] Bounds { get; init; }
+
+    /// <summary>Longest time by which a left row's sources can lie apart: 0 for a row of one source.</summary>
+    public required long LeftSpan { get; init; }
+
+    /// <summary>left = right among the conditions: what rows are looked up by. Left nodes see the left sources only.</summary>
+    public required (Node Left, Node Right)[] EqualKeys { get; init; }
+
+    public required Node On { get; init; }
+
+    public int RightColumns { get; init; }
+}
+
+/// <summary>
+/// Stream–stream join. Both sides come merged by time; each row meets the rows of the other side that are still in reach,
+/// found by the values that ON demands to be equal. Results have the time of the later row, hence come in order.
+/// </summary>
+internal sealed class JoinOperator : MergingOperator
+{
+    private sealed class Kept
+    {
+        public required Row Row;
+        public long Until;
+        public bool Matched;
+        public bool Expired;
+        public ulong Key;
+    }
+
+    private sealed class Side
+    {
+        public readonly Dictionary<ulong, List<Kept>> ByKey = [];
+        public readonly PriorityQueue<Kept, (long Until, long Number)> Expiring = new();
+        public long HeldBytes;
+        public int Count;
+    }
+
+    private readonly JoinPlan plan;
+    private readonly QueryIdentity query;
+    private readonly IFailureSink failures;
+    private readonly Side left = new();
+    private readonly Side right = new();
+    private readonly PriorityQueue<Kept, (long Time, long Number)> unmatched = new();
+    private readonly Frame frame;
+    private readonly Row result;
+    private readonly Row noRight;
+    private readonly List<Kept> matches = [];
+    private long number;
+
+    public JoinOperator(JoinPlan plan, QueryIdentity query, IFailureSink failures)
+        : base(2)
+    {
+        this.plan = plan;
+        this.query = query;
+        this.failures = failures;
+        frame = new Frame { Sources = new Row[plan.LeftSources + 1] };
+        result = new Row(0) { Parts = new Row[plan.LeftSources + 1] };
+        noRight = new Row(plan.RightColumns);
+    }
+
+    public override long HeldBytes => base.HeldBytes + left.HeldBytes + right.HeldBytes;
+
+    protected override void Process(int port, Row row)
+    {
+        EmitUnmatched(row.Time);
+        if (port == 0)
+            ProcessLeft(row);
+        else
+            ProcessRight(row);
+    }
+
+    private void SetLeft(Row row)
+    {
+        if (row.Parts is null)
+            frame.Sources[0] = row;
+        else
+            row.Parts.CopyTo(frame.Sources, 0);
+    }
+
+    private long TimeOf(Row row, int source) => row.Parts is null ? row.Time : row.Parts[source].Time;
+
+    private void ProcessLeft(Row row)
+    {
+        SetLeft(row);
+        frame.Sources[^1] = noRight;
+        frame.Error = null;
+        if (!TryKey(leftSide: true, out var key))
+        {
+            failures.Fail(query, row, frame.Error!);
+            return;
+        }
+
+        if (right.ByKey.TryGetValue(key, out var candidates) && !Match(row, candidates, isLeft: true))
+            return;
+        var until = long.MaxValue;
+        foreach (var bound in plan.Bounds)
+            until = Math.Min(until, Plus(TimeOf(row, bound.LeftSource), bound.High));
+        var silent = Math.Max(row.Time, until);
+        var matched = matches.Count > 0;
+        EmitMatches(row, isLeft: true);
+        if (until < row.Time && (matched || !plan.IsLeftJoin))
+            return;
+        var kept = Keep(left, row, key, Math.Max(until, row.Time));
+        kept.Matched = matched;
+        if (plan.IsLeftJoin && !matched)
+            unmatched.Enqueue(kept, (silent, number++));
+    }
+
+    private void ProcessRight(Row row)
+    {
+        frame.Sources[^1] = row;
+        frame.Error = null;
+        if (!TryKey(leftSide: false, out var key))
+        {
+            failures.Fail(query, row, frame.Error!);
+            return;
+        }
+
+        if (left.ByKey.TryGetValue(key, out var candidates) && !Match(row, candidates, isLeft: false))
+            return;
+        foreach (var match in matches)
+            match.Matched = true;
+        EmitMatches(row, isLeft: false);
+
+        // A left row to come is at this time or later; its sources may be older by its span.
+        var until = long.MinValue;
+        foreach (var bound in plan.Bounds)
+            until = Math.Max(until, Plus(row.Time, Plus(-bound.Low, plan.LeftSpan)));
+        if (until >= row.Time)
+            Keep(right, row, key, until);
+    }
+
+    private static long Plus(long a, long b)
+    {
+        var sum = unchecked(a + b);
+        if (((a ^ sum) & (b ^ sum)) < 0)
+            return a < 0 ? long.MinValue : long.MaxValue;
+        return sum;
+    }
+
+    /// <summary>Finds what fits; false when the condition could not be evaluated, which makes the new row bad.</summary>
+    private bool Match(Row row, List<Kept> candidates, bool isLeft)
+    {
+        matches.Clear();
+        foreach (var candidate in candidates)
+        {
+            if (candidate.Expired || candidate.Until < row.Time)
+                continue;
+            if (isLeft)
+            {
+                frame.Sources[^1] = candidate.Row;
+            }
+            else
+            {
+                SetLeft(candidate.Row);
+            }
+
+            if (!IsInBounds())
+                continue;
+            frame.Time = Math.Max(row.Time, candidate.Row.Time);
+            var truth = plan.On.Test(frame);
+            if (frame.Error is not null)
+            {
+                failures.Fail(query, row, frame.Error);
+                matches.Clear();
+                return false;
+            }
+
+            if (truth == Truth.True)
+                matches.Add(candidate);
+        }
+
+        return true;
+    }
+
+    private bool IsInBounds()
+    {
+        var time = frame.Sources[^1].Time;
+        foreach (var bound in plan.Bounds)
+        {
+            var elapsed = time - frame.Sources[bound.LeftSource].Time;
+            if (elapsed < bound.Low || elapsed > bound.High)
+                return false;
+        }
+
+        return true;
+    }
+
+    private void EmitMatches(Row row, bool isLeft)
+    {
+        foreach (var match in matches)
+            EmitPair(isLeft ? row : match.Row, isLeft ? match.Row : row, row.Time, row.Event);
+        matches.Clear();
+    }
+
+    private void EmitPair(Row leftRow, Row rightRow, long time, long origin)
+    {
+        if (leftRow.Parts is null)
+            result.Parts![0] = leftRow;
+        else
+            leftRow.Parts.CopyTo(result.Parts!, 0);
+        result.Parts![^1] = rightRow;
+        result.Time = time;
+        result.Event = origin;
+        Emit(result);
+    }
+
+    private bool TryKey(bool leftSide, out ulong key)
+    {
+        key = 17;
+        foreach (var pair in plan.EqualKeys)
+        {
+            (leftSide ? pair.Left : pair.Right).Evaluate(frame, out var value);
+            key = unchecked(((key << 5) | (key >> 59)) * 0x9E3779B97F4A7C15UL) ^ JoinKeys.HashOf(value);
+        }
+
+        return frame.Error is null;
+    }
+
+    private Kept Keep(Side side, Row row, ulong key, long until)
+    {
+        var kept = new Kept { Row = row.Owned(), Until = until, Key = key };
+        Store(side, kept);
+        return kept;
+    }
+
+    private void Store(Side side, Kept kept)
+    {
+        if (!side.ByKey.TryGetValue(kept.Key, out var list))
+            side.ByKey.Add(kept.Key, list = new List<Kept>(1));
+        list.Add(kept);
+        side.Expiring.Enqueue(kept, (kept.Until, number++));
+        side.HeldBytes += kept.Row.HeldBytes() + 120;
+        side.Count++;
+    }
+
+    /// <summary>Left rows whose time has passed without a match.</summary>
+    private void EmitUnmatched(long time)
+    {
+        Expire(left, time);
+        Expire(right, time);
+        while (unmatched.TryPeek(out var kept, out var due) && due.Time < time)
+        {
+            unmatched.Dequeue();
+            if (kept.Matched)
+                continue;
+            frame.Time = due.Time;
+            noRight.Time = due.Time;
+            EmitPair(kept.Row, noRight, due.Time, kept.Row.Event);
+        }
+    }
+
+    private static void Expire(Side side, long time)
+    {
+        while (side.Expiring.TryPeek(out var kept, out var due) && due.Until < time)
+        {
+            side.Expiring.Dequeue();
+            kept.Expired = true;
+            side.HeldBytes -= kept.Row.HeldBytes() + 120;
+            side.Count--;
+            var list = side.ByKey[kept.Key];
+
+            // Rows of one key mostly expire in order: the first is the one.
+            list.RemoveAt(list.IndexOf(kept));
+            if (list.Count == 0)
+                side.ByKey.Remove(kept.Key);
+        }
+    }
+
+    protected override void Advance(long time)
+    {
+        EmitUnmatched(time);
+        Forward(time);
+    }
+
+    public override void Save(StateWriter writer)
+    {
+        base.Save(writer);
+        Save(writer, left);
+        Save(writer, right);
+    }
+
+    private void Save(StateWriter writer, Side side)
+    {
+        var silent = new Dictionary<Kept, long>();
+        if (ReferenceEquals(side, left))
+        {
+            foreach (var (kept, due) in unmatched.UnorderedItems)
+                silent[kept] = due.Time;
+        }
+
+        // In the order in which they came, so that matches are emitted in the same order after a restart.
+        var all = side.ByKey.Values.SelectMany(l => l).Concat(silent.Keys.Where(k => k.Expired)).Distinct();
+        var numbers = new Dictionary<Kept, long>();
+        foreach (var (kept, due) in side.Expiring.UnorderedItems)
+            numbers[kept] = due.Number;
+        foreach (var (kept, due) in unmatched.UnorderedItems)
+            numbers.TryAdd(kept, due.Number);
+        var ordered = all.OrderBy(k => numbers[k]).ToList();
+        writer.Write(ordered.Count);
+        foreach (var kept in ordered)
+        {
+            writer.Write(kept.Row);
+            writer.Write(kept.Until);
+            writer.Write(kept.Key);
+            writer.Write(kept.Matched);
+            writer.Write(kept.Expired);
+            writer.Write(silent.TryGetValue(kept, out var due) ? due : long.MinValue);
+        }
+    }
+
+    public override void Load(StateReader reader)
+    {
+        base.Load(reader);
+        Load(reader, left);
+        Load(reader, right);
+    }
+
+    private void Load(StateReader reader, Side side)
+    {
+        var count = reader.ReadCount();
+        for (var index = 0; index < count; index++)
+        {
+            var kept = new Kept
+            {
+                Row = reader.ReadRow(),
+                Until = reader.ReadLong(),
+                Key = reader.ReadULong(),
+                Matched = reader.ReadBool(),
+                Expired = reader.ReadBool(),
+            };
+            if (!kept.Expired)
+                Store(side, kept);
+            var due = reader.ReadLong();
+            if (due != long.MinValue)
+                unmatched.Enqueue(kept, (due, number++));
+        }
+    }
+}
+
+/// <summary>
+/// Hashes under which all values that can be equal by <c>=</c> meet, whatever their types: a number and the string of its
+/// digits, a datetime and its ISO text.
+/// </summary>
+internal static class JoinKeys
+{
+    public static ulong HashOf(in Value value)
+    {
+        if (value.IsNull)
+            return 1;
+        if (Conversion.TryToNumber(value, out var number))
+        {
+            var rounded = number.Kind == Kind.Bigint ? number.Bits : number.Double;
+            return rounded == 0 ? 3UL : BitConverter.DoubleToUInt64Bits(rounded);
+        }
+
+        if (Conversion.TryToTicks(value, out var ticks))
+            return (ulong)ticks * 0x9E3779B97F4A7C15UL;
+        return value.IsText ? KeyWriter.Hash(Conversion.TextBytes(value)) : 5;
+    }
+}
+
+/// <summary>The rows of a reference input, replaceable while the query runs.</summary>
+internal sealed class ReferenceTable
+{
+    public Row[] Rows { get; set; } = [];
+
+    /// <summary>Changes with the rows, so that indexes know when they are out of date.</summary>
+    public int Version { get; set; }
+}
+
+internal sealed class ReferenceJoinPlan
+{
+    public required int LeftSources { get; init; }
+
+    public required bool IsLeftJoin { get; init; }
+
+    public required (Node Left, Node Right)[] EqualKeys { get; init; }
+
+    public required Node On { get; init; }
+
+    public int RightColumns { get; init; }
+}
+
+/// <summary>Joins each row with the reference rows of the moment.</summary>
+internal sealed class ReferenceJoinOperator : Operator
+{
+    private readonly ReferenceJoinPlan plan;
+    private readonly ReferenceTable table;
+    private readonly QueryIdentity query;
+    private readonly IFailureSink failures;
+    private readonly Frame frame;
+    private readonly Row result;
+    private readonly Row noRight;
+    private readonly List<Row> matches = [];
+    private Dictionary<ulong, List<Row>> byKey = [];
+    private int version = -1;
+
+    public ReferenceJoinOperator(ReferenceJoinPlan plan, ReferenceTable table, QueryIdentity query, IFailureSink failures)
+    {
+        this.plan = plan;
+        this.table = table;
+        this.query = query;
+        this.failures = failures;
+        frame = new Frame { Sources = new Row[plan.LeftSources + 1] };
+        result = new Row(0) { Parts = new Row[plan.LeftSources + 1] };
+        noRight = new Row(plan.RightColumns);
+    }
+
+    private void Index()
+    {
+        version = table.Version;
+        byKey = [];
+        foreach (var row in table.Rows)
+        {
+            frame.Sources[^1] = row;
+            frame.Error = null;
+            var key = KeyOf(leftSide: false);
+            if (frame.Error is not null)
+                continue;       // a reference row whose key cannot be evaluated matches nothing
+            if (!byKey.TryGetValue(key, out var list))
+                byKey.Add(key, list = []);
+            list.Add(row);
+        }
+    }
+
+    private ulong KeyOf(bool leftSide)
+    {
+        var key = 17UL;
+        foreach (var pair in plan.EqualKeys)
+        {
+            (leftSide ? pair.Left : pair.Right).Evaluate(frame, out var value);
+            key = unchecked(((key << 5) | (key >> 59)) * 0x9E3779B97F4A7C15UL) ^ JoinKeys.HashOf(value);
+        }
+
+        return key;
+    }
+
+    public override void OnRow(int port, Row row)
+    {
+        if (version != table.Version)
+            Index();
+        if (row.Parts is null)
+            frame.Sources[0] = row;
+        else
+            row.Parts.CopyTo(frame.Sources, 0);
+        frame.Sources[^1] = noRight;
+        frame.Time = row.Time;
+        frame.Error = null;
+        var key = KeyOf(leftSide: true);
+        matches.Clear();
+        if (frame.Error is null && byKey.TryGetValue(key, out var candidates))
+        {
+            foreach (var candidate in candidates)
+            {
+                frame.Sources[^1] = candidate;
+                if (plan.On.Test(frame) == Truth.True)
+                    matches.Add(candidate);
+            }
+        }
+
+        if (frame.Error is not null)
+        {
+            failures.Fail(query, row, frame.Error);
+            return;
+        }
+
+        foreach (var match in matches)
+            EmitPair(row, match);
+        if (matches.Count == 0 && plan.IsLeftJoin)
+            EmitPair(row, noRight);
+    }
+
+    private void EmitPair(Row row, Row reference)
+    {
+        if (row.Parts is null)
+            result.Parts![0] = row;
+        else
+            row.Parts.CopyTo(result.Parts!, 0);
+        result.Parts![^1] = reference;
+        result.Time = row.Time;
+        result.Event = row.Event;
+        Emit(result);
+    }
+}
+
+/// <summary>An APPLY that stands before a join; one behind all joins is done by the SELECT itself.</summary>
+internal sealed class ApplyOperator(ApplyPlan plan, int leftSources, QueryIdentity query, IFailureSink failures) : Operator
+{
+    private readonly Frame frame = new() { Sources = new Row[leftSources] };
+    private readonly Row result = new(0) { Parts = new Row[leftSources + 1] };
+    private readonly Row part = new(2);
+
+    public override void OnRow(int port, Row row)
+    {
+        if (row.Parts is null)
+            frame.Sources[0] = row;
+        else
+            row.Parts.CopyTo(frame.Sources, 0);
+        frame.Time = row.Time;
+        frame.Error = null;
+        plan.Argument.Evaluate(frame, out var value);
+        if (frame.Error is not null)
+        {
+            failures.Fail(query, row, frame.Error);
+            return;
+        }
+
+        frame.Sources.CopyTo(result.Parts!, 0);
+        result.Parts![^1] = part;
+        result.Time = part.Time = row.Time;
+        result.Event = row.Event;
+        var any = false;
+        if (plan.Elements && value.Kind == Kind.Array)
+        {
+            var elements = new Json.ElementEnumerator(value);
+            for (long number = 0; elements.MoveNext(); number++)
+            {
+                any = true;
+                part.Columns[0] = Value.Of(number);
+                part.Columns[1] = elements.Value;
+                Emit(result);
+            }
+        }
+        else if (!plan.Elements && value.Kind == Kind.Record)
+        {
+            var fields = new Json.FieldEnumerator(value);
+            while (fields.MoveNext())
+            {
+                any = true;
+                part.Columns[0] = Value.OfBytes(Kind.Text, fields.Name.ToArray());
+                part.Columns[1] = fields.Value;
+                Emit(result);
+            }
+        }
+
+        if (any || !plan.Outer)
+            return;
+        part.Columns[0] = part.Columns[1] = Value.Null;
+        Emit(result);
+    }
+}

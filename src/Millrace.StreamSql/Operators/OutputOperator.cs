@@ -1,0 +1,33 @@
+using Millrace.StreamSql.Expressions;
+using Millrace.StreamSql.State;
+
+namespace Millrace.StreamSql.Operators;
+
+/// <summary>Numbers the rows of one output and hands them to the sink; several queries are merged by time and statement.</summary>
+internal sealed class OutputOperator(string name, int ordinal, OutputItem[][] items, IQuerySink sink) : MergingOperator(items.Length)
+{
+    private readonly Frame frame = new() { Sources = new Row[1] };
+    private readonly OutputRow output = new();
+
+    public long NextNumber { get; private set; }
+
+    protected override void Process(int port, Row row)
+    {
+        frame.Sources[0] = row;
+        frame.Time = row.Time;
+        output.Set(name, ordinal, NextNumber++, items[port], frame);
+        sink.OnRow(output);
+    }
+
+    public override void Save(StateWriter writer)
+    {
+        base.Save(writer);
+        writer.Write(NextNumber);
+    }
+
+    public override void Load(StateReader reader)
+    {
+        base.Load(reader);
+        NextNumber = reader.ReadLong();
+    }
+}

@@ -1,0 +1,379 @@
+using Millrace.StreamSql.Aggregates;
+using Millrace.StreamSql.Expressions;
+using Millrace.StreamSql.State;
+using Millrace.StreamSql.Values;
+
+namespace Millrace.StreamSql.Windows;
+
+/// <summary>Receives the result of one group of one window.</summary>
+internal interface IWindowResults
+{
+    /// <summary>The key and the accumulator are valid during the call.</summary>
+    void Emit(long end, byte[] key, int keyOffset, ReadOnlySpan<ulong> words, ReadOnlySpan<object?> references);
+}
+
+/// <summary>
+/// One window of a GROUP BY. Rows come in order of their timestamps; <see cref="Advance"/> says that all rows before a time
+/// have come, and every result that ends before it is due. Results come in order of end, then of key.
+/// </summary>
+internal abstract class Window(AggregateSet aggregates, int partitions, IWindowResults results)
+{
+    private readonly List<(int Table, int Group)> order = [];
+
+    protected AggregateSet Aggregates => aggregates;
+
+    protected IWindowResults Results => results;
+
+    protected int Partitions => partitions;
+
+    public abstract void Add(long time, ReadOnlySpan<byte> key, uint hash, Value[] arguments, ReadOnlySpan<byte> session);
+
+    public abstract void Advance(long time);
+
+    public abstract void Save(StateWriter writer);
+
+    public abstract void Load(StateReader reader);
+
+    public abstract long HeldBytes { get; }
+
+    protected GroupTable[] NewTables()
+    {
+        var tables = new GroupTable[partitions];
+        for (var index = 0; index < partitions; index++)
+            tables[index] = new GroupTable(aggregates);
+        return tables;
+    }
+
+    /// <summary>Emits all groups of the shards, in order of their keys whatever the number of shards.</summary>
+    protected void Flush(long end, GroupTable[] tables)
+    {
+        order.Clear();
+        for (var table = 0; table < tables.Length; table++)
+        {
+            for (var group = 0; group < tables[table].Count; group++)
+                order.Add((table, group));
+        }
+
+        if (order.Count > 1)
+        {
+            order.Sort((a, b) => tables[a.Table].Keys.KeyAt(a.Group).SequenceCompareTo(tables[b.Table].Keys.KeyAt(b.Group)));
+        }
+
+        foreach (var (table, group) in order)
+        {
+            var (bytes, offset, _) = tables[table].Keys.Locate(group);
+            results.Emit(end, bytes, offset, tables[table].Words(group), tables[table].References(group));
+        }
+    }
+
+    /// <summary>The smallest multiple of <paramref name="step"/> (shifted by <paramref name="offset"/>) that is not before <paramref name="time"/>.</summary>
+    public static long EndOf(long time, long step, long offset)
+    {
+        var shifted = time - offset;
+        var floor = Math.DivRem(shifted, step, out var rest);
+        if (rest > 0)
+            floor++;
+        return (floor * step) + offset;
+    }
+
+    protected static void Save(StateWriter writer, GroupTable[] tables)
+    {
+        // Groups are written as one table, so that the number of shards may change between save and load.
+        writer.Write(tables.Length);
+        foreach (var table in tables)
+            table.Save(writer);
+    }
+
+    protected void Load(StateReader reader, GroupTable[] tables)
+    {
+        foreach (var table in tables)
+            table.Clear();
+        var saved = reader.ReadInt();
+        var scratch = new GroupTable(aggregates);
+        for (var index = 0; index < saved; index++)
+        {
+            scratch.Load(reader);
+            for (var group = 0; group < scratch.Count; group++)
+            {
+                var key = scratch.Keys.KeyAt(group);
+                var hash = KeyMap.HashOf(key);
+                var table = tables[hash % (uint)tables.Length];
+                var target = table.GetOrAdd(key, hash);
+                aggregates.Merge(table.Words(target), table.References(target), scratch.Words(group), scratch.References(group));
+            }
+        }
+    }
+}
+
+/// <summary>Tumbling windows; with size 0 the groups of equal timestamps (snapshot windows). One window is open at a time.</summary>
+internal sealed class TumblingWindow(AggregateSet aggregates, int partitions, IWindowResults results, long size, long offset)
+    : Window(aggregates, partitions, results)
+{
+    private GroupTable[]? tables;
+    private long end;
+    private bool open;
+
+    public override long HeldBytes => tables?.Sum(t => t.HeldBytes) ?? 0;
+
+    public override void Add(long time, ReadOnlySpan<byte> key, uint hash, Value[] arguments, ReadOnlySpan<byte> session)
+    {
+        if (!open)
+        {
+            end = size == 0 ? time : EndOf(time, size, offset);
+            open = true;
+            tables ??= NewTables();
+        }
+
+        tables![hash % (uint)tables.Length].Add(key, hash, arguments);
+    }
+
+    public override void Advance(long time)
+    {
+        if (!open || end >= time)
+            return;
+        Flush(end, tables!);
+        foreach (var table in tables!)
+            table.Clear();
+        open = false;
+    }
+
+    public override void Save(StateWriter writer)
+    {
+        writer.Write(open);
+        if (!open)
+            return;
+        writer.Write(end);
+        Save(writer, tables!);
+    }
+
+    public override void Load(StateReader reader)
+    {
+        open = reader.ReadBool();
+        if (!open)
+            return;
+        end = reader.ReadLong();
+        tables ??= NewTables();
+        Load(reader, tables);
+    }
+}
+
+/// <summary>Hopping windows: rows go into panes of the greatest common divisor of size and hop; a window combines its panes.</summary>
+internal sealed class HoppingWindow : Window
+{
+    private readonly long size;
+    private readonly long hop;
+    private readonly long offset;
+    private readonly long pane;
+    private readonly LinkedList<(long End, GroupTable[] Tables)> panes = new();
+    private readonly Stack<GroupTable[]> spare = new();
+    private readonly GroupTable[] combined;
+    private long next = long.MinValue;      // end of the next window that can hold rows
+
+    public HoppingWindow(AggregateSet aggregates, int partitions, IWindowResults results, long size, long hop, long offset)
+        : base(aggregates, partitions, results)
+    {
+        this.size = size;
+        this.hop = hop;
+        this.offset = offset;
+        pane = Divisor(size, hop);
+        combined = NewTables();
+    }
+
+    public override long HeldBytes => panes.Sum(p => p.Tables.Sum(t => t.HeldBytes)) + combined.Sum(t => t.HeldBytes);
+
+    private static long Divisor(long a, long b)
+    {
+        while (b != 0)
+            (a, b) = (b, a % b);
+        return a;
+    }
+
+    public override void Add(long time, ReadOnlySpan<byte> key, uint hash, Value[] arguments, ReadOnlySpan<byte> session)
+    {
+        var end = EndOf(time, hop, offset);
+        if (time <= end - size)
+            return;     // hop > size leaves gaps
+        var paneEnd = EndOf(time, pane, offset);
+        if (panes.Last is not { } last || last.Value.End != paneEnd)
+        {
+            last = panes.AddLast((paneEnd, spare.Count > 0 ? spare.Pop() : NewTables()));
+            if (panes.Count == 1)
+                next = end;
+        }
+
+        var tables = last.Value.Tables;
+        tables[hash % (uint)tables.Length].Add(key, hash, arguments);
+    }
+
+    public override void Advance(long time)
+    {
+        while (panes.First is { } first && next < time)
+        {
+            foreach (var (end, tables) in panes)
+            {
+                if (end > next)
+                    break;
+                for (var index = 0; index < tables.Length; index++)
+                    combined[index].Merge(tables[index]);
+            }
+
+            Flush(next, combined);
+            foreach (var table in combined)
+                table.Clear();
+            next += hop;
+            while (panes.First is { } old && old.Value.End <= next - size)
+            {
+                foreach (var table in old.Value.Tables)
+                    table.Clear();
+                spare.Push(old.Value.Tables);
+                panes.RemoveFirst();
+            }
+
+            if (panes.First is { } left)
+                next = Math.Max(next, EndOf(left.Value.End, hop, offset));
+        }
+    }
+
+    public override void Save(StateWriter writer)
+    {
+        writer.Write(next);
+        writer.Write(panes.Count);
+        foreach (var (end, tables) in panes)
+        {
+            writer.Write(end);
+            Save(writer, tables);
+        }
+    }
+
+    public override void Load(StateReader reader)
+    {
+        panes.Clear();
+        next = reader.ReadLong();
+        var count = reader.ReadCount();
+        for (var index = 0; index < count; index++)
+        {
+            var end = reader.ReadLong();
+            var tables = NewTables();
+            Load(reader, tables);
+            panes.AddLast((end, tables));
+        }
+    }
+}
+
+/// <summary>Session windows, per session key. A session closes a timeout after its last row or at a checkpoint.</summary>
+internal sealed class SessionWindow(
+    AggregateSet aggregates, int partitions, IWindowResults results, long timeout, long durationMax)
+    : Window(aggregates, partitions, results)
+{
+    private sealed class Session
+    {
+        public required byte[] Key;
+        public long Start;
+        public long Last;
+        public required GroupTable Groups;
+    }
+
+    private readonly Dictionary<string, Session> sessions = [];
+    private readonly PriorityQueue<Session, (long End, long Number)> closing = new();
+    private readonly List<Session> due = [];
+    private long number;
+
+    public override long HeldBytes => sessions.Count * 200L + sessions.Values.Take(64).Sum(s => s.Groups.HeldBytes) * Math.Max(1, sessions.Count / 64);
+
+    /// <summary>Latin-1 keeps the bytes of a key one to one in a string.</summary>
+    private static string NameOf(ReadOnlySpan<byte> key) => System.Text.Encoding.Latin1.GetString(key);
+
+    private long EndOf(Session session)
+    {
+        // The first checkpoint more than the maximum after the start.
+        var checkpoint = (Math.DivRem(session.Start + durationMax, durationMax).Quotient + 1) * durationMax;
+        return Math.Min(session.Last + timeout, checkpoint);
+    }
+
+    public override void Add(long time, ReadOnlySpan<byte> key, uint hash, Value[] arguments, ReadOnlySpan<byte> session)
+    {
+        var name = NameOf(session);
+        if (!sessions.TryGetValue(name, out var current))
+        {
+            current = new Session { Key = session.ToArray(), Start = time, Last = time, Groups = new GroupTable(Aggregates) };
+            sessions.Add(name, current);
+            closing.Enqueue(current, (EndOf(current), number++));
+        }
+
+        current.Last = time;
+        current.Groups.Add(key, hash, arguments);
+    }
+
+    /// <summary>A session that a row at <paramref name="time"/> cannot join has ended before it.</summary>
+    public override void Advance(long time)
+    {
+        while (closing.TryPeek(out _, out var priority) && priority.End < time)
+        {
+            // All sessions with this end together, in order of their keys.
+            due.Clear();
+            while (closing.TryPeek(out var candidate, out var other) && other.End == priority.End)
+            {
+                closing.Dequeue();
+                var end = EndOf(candidate);
+                if (end == priority.End)
+                    due.Add(candidate);
+                else
+                    closing.Enqueue(candidate, (end, number++));
+            }
+
+            if (due.Count == 0)
+                continue;
+            due.Sort((a, b) => a.Key.AsSpan().SequenceCompareTo(b.Key));
+            var merged = new List<(Session Session, int Group)>();
+            foreach (var session in due)
+            {
+                sessions.Remove(NameOf(session.Key));
+                for (var group = 0; group < session.Groups.Count; group++)
+                    merged.Add((session, group));
+            }
+
+            merged.Sort((a, b) =>
+            {
+                var order = a.Session.Groups.Keys.KeyAt(a.Group).SequenceCompareTo(b.Session.Groups.Keys.KeyAt(b.Group));
+                return order != 0 ? order : a.Session.Key.AsSpan().SequenceCompareTo(b.Session.Key);
+            });
+            foreach (var (session, group) in merged)
+            {
+                var (bytes, offset, _) = session.Groups.Keys.Locate(group);
+                Results.Emit(priority.End, bytes, offset, session.Groups.Words(group), session.Groups.References(group));
+            }
+        }
+    }
+
+    public override void Save(StateWriter writer)
+    {
+        writer.Write(sessions.Count);
+        foreach (var session in sessions.Values)
+        {
+            writer.WriteBytes(session.Key);
+            writer.Write(session.Start);
+            writer.Write(session.Last);
+            session.Groups.Save(writer);
+        }
+    }
+
+    public override void Load(StateReader reader)
+    {
+        sessions.Clear();
+        closing.Clear();
+        var count = reader.ReadCount();
+        for (var index = 0; index < count; index++)
+        {
+            var session = new Session
+            {
+                Key = reader.ReadBytes(),
+                Start = reader.ReadLong(),
+                Last = reader.ReadLong(),
+                Groups = new GroupTable(Aggregates),
+            };
+            session.Groups.Load(reader);
+            sessions.Add(NameOf(session.Key), session);
+            closing.Enqueue(session, (EndOf(session), number++));
+        }
+    }
+}
