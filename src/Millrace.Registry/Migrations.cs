@@ -41,6 +41,25 @@ internal static class Migrations
             listener INTEGER NOT NULL, counter TEXT NOT NULL, readings INTEGER NOT NULL,
             PRIMARY KEY(listener, counter)) WITHOUT ROWID;
         """,
+
+        // 2: alerts, how far each job's alert outputs were taken in, and notifications that wait.
+        """
+        CREATE TABLE alerts(
+            id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, job TEXT NOT NULL, rule TEXT NOT NULL, key TEXT NOT NULL,
+            device TEXT, state INTEGER NOT NULL, severity TEXT NOT NULL, message TEXT NOT NULL, fields TEXT NOT NULL,
+            raised_at INTEGER NOT NULL, last_at INTEGER NOT NULL, clear_after INTEGER, acknowledged_at INTEGER,
+            acknowledged_by TEXT, note TEXT, cleared_at INTEGER, row_count INTEGER NOT NULL, suppressed INTEGER NOT NULL,
+            notified INTEGER NOT NULL, notified_at INTEGER, gap INTEGER NOT NULL);
+        CREATE UNIQUE INDEX alerts_open ON alerts(tenant, rule, key) WHERE state < 3;
+        CREATE INDEX alerts_by_device ON alerts(tenant, device, id);
+        CREATE INDEX alerts_by_rule ON alerts(tenant, rule, id);
+        CREATE INDEX alerts_due ON alerts(job, last_at) WHERE state < 3 AND clear_after IS NOT NULL;
+        CREATE TABLE alert_positions(
+            job TEXT NOT NULL, output TEXT NOT NULL, version INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY(job, output)) WITHOUT ROWID;
+        CREATE TABLE alert_notifications(
+            channel TEXT NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(channel, number)) WITHOUT ROWID;
+        CREATE TABLE alert_channels(channel TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+        """,
     ];
 
     public static int Version => Steps.Length;
