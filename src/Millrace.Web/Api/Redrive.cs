@@ -1,0 +1,69 @@
+using Millrace.Codecs;
+using Millrace.Core;
+using Millrace.Processing.DeadLetters;
+
+namespace Millrace.Web.Api;
+
+/// <summary>
+/// Decodes kept payloads again as their listener would have, and stores those that are readings now. They are received
+/// anew in the books, because their rejection stands.
+/// </summary>
+internal sealed class Redrive(WebParts parts)
+{
+    private readonly ListenerLedger _ledger = parts.Ledgers.First(l => l.Listener == ListenerId.Http);
+
+    /// <exception cref="LogUnavailableException">The log does not accept; nothing was taken out.</exception>
+    public async Task<(int Accepted, int Rejected)> RunAsync(OpenLetters open, IReadOnlyList<DeadLetter> letters, Principal who)
+    {
+        var batch = new ReadingBatch(parts.Log.PartitionCount);
+        List<long> taken = [];
+        var rejected = 0;
+        foreach (var letter in letters)
+        {
+            if (TryAdd(batch, letter, who))
+                taken.Add(letter.Number);
+            else
+                rejected++;
+        }
+
+        if (batch.Count > 0)
+        {
+            _ledger.CountReceived(batch.Count);
+            await parts.Log.OpenAppender(_ledger, long.MaxValue).AppendAsync(batch, CancellationToken.None);
+        }
+
+        open.Close(taken);
+        return (taken.Count, rejected);
+    }
+
+    private bool TryAdd(ReadingBatch batch, DeadLetter letter, Principal who)
+    {
+        // Cut payloads cannot be what was sent; events of jobs were readings already.
+        if (letter.PayloadBytes > letter.Payload.Length || !ListenerNames.TryParse(letter.Listener ?? "", out var listener))
+            return false;
+        ReadOnlySpan<byte> payload = letter.Payload;
+        var known = letter.Device is null ? default : System.Text.Encoding.UTF8.GetBytes(letter.Device).AsSpan();
+        Span<byte> idBuffer = stackalloc byte[Decoder.IdBufferBytes];
+        if (Decode(listener, payload, known, idBuffer, out var reading) != RejectReason.None)
+            return false;
+        var sender = new Sender(letter.Tenant, Authenticated: false, default);
+        if (letter.Tenant != who.Tenant || parts.Admission.Admit(in sender, reading.Id) != RejectReason.None)
+            return false;
+        batch.Add(letter.Tenant, reading.Id, listener, reading.Format, ReadingFlags.None, reading.DeviceTime, default, reading.Payload);
+        return true;
+    }
+
+    private RejectReason Decode(
+        ListenerId listener, ReadOnlySpan<byte> payload, ReadOnlySpan<byte> known, Span<byte> idBuffer, out DecodedReading reading)
+    {
+        var trimmed = payload.TrimStart(" \t\r\n"u8);
+        if (trimmed.Length > 0 && trimmed[0] == (byte)'<')
+            return parts.Decoder.Xml(payload, known, idBuffer, out reading);
+        if (trimmed.Length > 0 && trimmed[0] == (byte)'{')
+            return parts.Decoder.Json(payload, known, idBuffer, out reading);
+        var reason = listener is ListenerId.Udp or ListenerId.Tcp
+            ? parts.Decoder.TextLine(payload, out reading)
+            : parts.Decoder.Form(payload, known, idBuffer, out reading);
+        return reason;
+    }
+}
