@@ -10,7 +10,11 @@ public sealed class CorruptionTests
     /// <summary>Small, so that a file which talks the reader into trusting its sizes is caught.</summary>
     private static readonly ParquetReaderOptions Options = new()
     {
-        PageBytesMax = 1 << 20, PageValuesMax = 1 << 18, BatchBytesMax = 4 << 20, FooterBytesMax = 1 << 20, ReadAheadBytes = 4096,
+        PageBytesMax = 1 << 20,
+        PageValuesMax = 1 << 18,
+        BatchBytesMax = 4 << 20,
+        FooterBytesMax = 1 << 20,
+        ReadAheadBytes = 4096,
         VerifyChecksums = false,
     };
 
@@ -163,8 +167,12 @@ public sealed class CorruptionTests
             ]);
         var packed = new Dictionary<string, ParquetEncoding>
         {
-            ["device"] = ParquetEncoding.RleDictionary, ["n"] = ParquetEncoding.DeltaBinaryPacked, ["v"] = ParquetEncoding.ByteStreamSplit,
-            ["b"] = ParquetEncoding.Rle, ["s"] = ParquetEncoding.DeltaByteArray, ["d"] = ParquetEncoding.DeltaByteArray,
+            ["device"] = ParquetEncoding.RleDictionary,
+            ["n"] = ParquetEncoding.DeltaBinaryPacked,
+            ["v"] = ParquetEncoding.ByteStreamSplit,
+            ["b"] = ParquetEncoding.Rle,
+            ["s"] = ParquetEncoding.DeltaByteArray,
+            ["d"] = ParquetEncoding.DeltaByteArray,
         };
         var options = layout switch
         {

@@ -1,13 +1,18 @@
+using System.Buffers;
+
 namespace Millrace.Parquet.Encodings;
 
 /// <summary>The shape of delta blocks: how many values share a minimum, and whether widths are rounded up to whole bytes.</summary>
-/// <remarks>Whole bytes cost bits and give GZIP something to find; large blocks pay when runs are short.</remarks>
+/// <remarks>
+/// Whole bytes cost bits and give GZIP something to find. Large blocks pay when runs are short: with one minimum for thousands of
+/// values equal deltas stay equal bytes, where small blocks would each have a minimum of their own.
+/// </remarks>
 internal readonly record struct DeltaShape(int BlockValues, int Miniblocks, bool WholeBytes)
 {
     public static readonly DeltaShape Default = new(128, 4, false);
 
     public static readonly DeltaShape[] Candidates =
-        [Default, new(128, 4, true), new(2048, 8, true), new(2048, 8, false)];
+        [Default, new(128, 4, true), new(8192, 32, true), new(2048, 8, false)];
 
     public int MiniblockValues => BlockValues / Miniblocks;
 }
@@ -24,12 +29,15 @@ internal static class DeltaBinaryEncoder
         if (values.Length < 2)
             return;
 
-        Span<ulong> deltas = stackalloc ulong[shape.BlockValues];
+        var rented = ArrayPool<ulong>.Shared.Rent(shape.BlockValues);
+        var deltas = rented.AsSpan(0, shape.BlockValues);
         for (var at = 1; at < values.Length; at += shape.BlockValues)
         {
             var count = Math.Min(shape.BlockValues, values.Length - at);
             WriteBlock(values.Slice(at - 1, count + 1), is32, shape, deltas, output);
         }
+
+        ArrayPool<ulong>.Shared.Return(rented);
     }
 
     /// <remarks><paramref name="values"/>: The block's values after the one before it.</remarks>

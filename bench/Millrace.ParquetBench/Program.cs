@@ -1,0 +1,32 @@
+using System.Globalization;
+using Millrace.ParquetBench;
+
+// dotnet run -c Release --project bench/Millrace.ParquetBench [-- rounds]
+// Needs node and `npm ci` in tests/Millrace.Parquet.Tests/peers for the DuckDB side; without them our side is measured alone.
+CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+var rounds = args.Length > 0 ? int.Parse(args[0]) : 7;
+var folder = Directory.CreateTempSubdirectory("millrace-parquet-bench-").FullName;
+try
+{
+    var peers = FindPeers();
+    using var duck = peers is null ? null : new DuckDb(peers, threads: 1);
+    Console.WriteLine(duck is null ? "DuckDB: not installed, left out" : $"DuckDB: {duck.Run("SELECT version()").Row[0]}, one thread");
+    Console.WriteLine($"{Environment.ProcessorCount} cores, .NET {Environment.Version}, {rounds} rounds, medians\n");
+    new Measurements(folder, duck, rounds).Run();
+}
+finally
+{
+    Directory.Delete(folder, recursive: true);
+}
+
+static string? FindPeers()
+{
+    for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
+    {
+        var peers = Path.Combine(at.FullName, "tests", "Millrace.Parquet.Tests", "peers");
+        if (Directory.Exists(Path.Combine(peers, "node_modules", "@duckdb")))
+            return peers;
+    }
+
+    return null;
+}
