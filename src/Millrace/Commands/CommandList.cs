@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Millrace.Commands.Doctor;
+using Millrace.Commands.Query;
 using Millrace.Commands.Remote;
 using Millrace.Commands.Simulate;
 
@@ -15,6 +16,7 @@ internal static class CommandList
         DevicesCommand.Create(),
         StatusCommand.Create(),
         DoctorCommand.Create(),
+        QueryCommand.Create(),
         SettingsCommand.Create(),
     ];
 }
