@@ -180,6 +180,14 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             sources++;
         }
 
+        if (select.Match is { } match)
+        {
+            var matcher = new MatchOperator(match, select.Source.ColumnCount, select.Query, this);
+            last.Targets.Add((matcher, 0));
+            operators.Add(matcher);
+            last = matcher;
+        }
+
         var program = new SelectProgram
         {
             Sources = sources,

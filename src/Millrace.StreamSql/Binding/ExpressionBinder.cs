@@ -112,6 +112,9 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
         if (path.Parts.Length > 1 && scope.Find(path.Parts[0].Name) is { } source)
             return source.Relation.Path(source.Index, path.Parts.AsSpan(1));
 
+        if (place.Match is not null)
+            return scope.Sources[0].Relation.Path(scope.Sources[0].Index, path.Parts);      // the current row
+
         Node? otherwise = null;
         if (path.Parts.Length == 1 && place.Aliases is { } aliases && aliases.TryGetValue(path.Parts[0].Name, out var aliased)
             && !ContainsAggregate(aliased))
@@ -237,6 +240,8 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
             return new TimestampNode();
         }
 
+        if (place.Match is { } match && BindMatchFunction(call, match, place) is { } matched)
+            return matched;
         if (call.Is("System.Window"))
             return Error(call.Position, "System.Window() is used as System.Window().Id");
         if (IsAnalytic(call))
@@ -265,6 +270,44 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
             return ConstantNode.Null;
         return new FunctionNode(function.Body, BindArguments(call, function, place), function.NullsPassed);
     }
+
+    private Node? BindMatchFunction(CallExpr call, MatchScope match, Place place)
+    {
+        if (call.Is("Classifier"))
+        {
+            CheckCount(call, 0, 0);
+            return new ClassifierNode(match.Assignment);
+        }
+
+        MatchFunction function;
+        switch (call.Name.ToUpperInvariant())
+        {
+            case "FIRST": function = MatchFunction.First; break;
+            case "LAST": function = MatchFunction.Last; break;
+            case "MIN": function = MatchFunction.Min; break;
+            case "MAX": function = MatchFunction.Max; break;
+            default: return null;
+        }
+
+        if (!CheckCount(call, 1, 1))
+            return ConstantNode.Null;
+        var path = PathIn(call.Arguments[0]);
+        var variable = path is null ? -1 : Array.FindIndex(match.Variables, v => v.Equals(path.Parts[0].Name, StringComparison.OrdinalIgnoreCase));
+        return variable < 0 || path!.Parts.Length < 2
+            ? Error(call.Arguments[0].Position, $"{call.Name} in MATCH_RECOGNIZE takes a field of a variable, such as {match.Variables[0]}.value")
+            : new MatchFunctionNode(match.Assignment, variable, function, Bind(call.Arguments[0], place));
+    }
+
+    private static PathExpr? PathIn(Expr expression) => expression switch
+    {
+        PathExpr path => path,
+        CastExpr cast => PathIn(cast.Operand),
+        CallExpr { Arguments.Count: > 0 } call => call.Arguments.Select(PathIn).FirstOrDefault(p => p is not null),
+        BinaryExpr binary => PathIn(binary.Left) ?? PathIn(binary.Right),
+        UnaryExpr unary => PathIn(unary.Operand),
+        MemberExpr member => PathIn(member.Target),
+        _ => null,
+    };
 
     private Node[] BindArguments(CallExpr call, ScalarFunction function, Place place)
     {

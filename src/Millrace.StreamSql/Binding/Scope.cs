@@ -53,6 +53,9 @@ internal sealed record Place
     /// <summary>What to say of an aggregate function.</summary>
     public string NoAggregates { get; init; } = "";
 
+    /// <summary>Set inside MATCH_RECOGNIZE.</summary>
+    public MatchScope? Match { get; init; }
+
     public bool IsOn { get; init; }
 
     public bool IsTimestampBy { get; init; }
