@@ -22,6 +22,12 @@ public interface IReadingView
     /// <summary>Makes the state durable up to <paramref name="position"/>, everything applied so far included.</summary>
     ValueTask CheckpointAsync(PositionVector position, CancellationToken cancel);
 
+    /// <summary>
+    /// Whether <see cref="CheckpointAsync"/> may run beside <see cref="ApplyAsync"/>: for a view whose state takes long to
+    /// write and stays right when it already holds readings beyond the position that is saved with it.
+    /// </summary>
+    bool SavesWhileApplying => false;
+
     /// <summary>Retention or damage took readings from this view before it read them.</summary>
     void OnLost(LostRange lost) { }
 }

@@ -21,10 +21,14 @@ public sealed class ViewRunner(IReadingLog log, IReadingView view, TimeSpan chec
     private static readonly TimeSpan PauseMin = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan PauseMax = TimeSpan.FromSeconds(30);
 
-    /// <summary>A view gets this long to save its state when the server stops; beyond it the next start re-reads.</summary>
+    /// <summary>A view gets this long to catch up and save its state when the server stops; beyond it the next start re-reads.</summary>
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(5);
 
+    /// <summary>Of that, this much may go into catching up with what listeners took last.</summary>
+    private static readonly TimeSpan CatchUpLimit = TimeSpan.FromSeconds(2);
+
     private long _skipped;
+    private Task _saving = Task.CompletedTask;
     private volatile PositionVector _position = new(log.PartitionCount);
 
     public string Name => view.Name;
@@ -37,7 +41,7 @@ public sealed class ViewRunner(IReadingLog log, IReadingView view, TimeSpan chec
     /// <summary>Readings that retention or damage took from the view since start.</summary>
     public long Skipped => Interlocked.Read(ref _skipped);
 
-    /// <summary>Per partition the next sequence the view will take. Live: copy it to keep it.</summary>
+    /// <summary>Per partition the next sequence the view will take; what it is busy with still counts as ahead. Live: copy it to keep it.</summary>
     public PositionVector Position => _position;
 
     public long LagReadings => State == ViewState.Opening ? 0 : _position.LagBehind(log.Durable);
@@ -87,8 +91,11 @@ public sealed class ViewRunner(IReadingLog log, IReadingView view, TimeSpan chec
 
     private async Task RunOnceAsync(CancellationToken leaving)
     {
-        using var reader = log.OpenReader(await OpenAsync(leaving));
-        _position = reader.Position;
+        var from = await view.OpenAsync(log, leaving);
+        using var reader = log.OpenReader(from);
+        // Not the reader's position: that counts a block as read before the view has taken it in, and a block that is cut
+        // short by a fault or by leaving has to come again.
+        _position = from.Copy();
         State = ViewState.Running;
         try
         {
@@ -96,16 +103,14 @@ public sealed class ViewRunner(IReadingLog log, IReadingView view, TimeSpan chec
         }
         catch (OperationCanceledException) when (leaving.IsCancellationRequested)
         {
-            await SaveWhenStoppingAsync(reader);
+            await WaitForSavingAsync();
+            await FinishAsync();
             throw;
         }
-    }
-
-    private async Task<PositionVector> OpenAsync(CancellationToken leaving)
-    {
-        var position = await view.OpenAsync(log, leaving);
-        _position = position.Copy();
-        return position;
+        finally
+        {
+            await WaitForSavingAsync();
+        }
     }
 
     private async Task FeedAsync(ILogReader reader, CancellationToken leaving)
@@ -116,34 +121,77 @@ public sealed class ViewRunner(IReadingLog log, IReadingView view, TimeSpan chec
             var block = reader.TryRead();
             if (block is null)
             {
+                TakeLost(reader);
                 await view.IdleAsync(leaving);
                 var reading = reader.ReadAsync(leaving).AsTask();
                 if (await Task.WhenAny(reading, due) == due)
-                    due = await CheckpointAsync(reader, leaving);
+                    due = await CheckpointAsync(leaving);
                 block = await reading;
             }
 
             TakeLost(reader);
-            await view.ApplyAsync(block, leaving);
+            await ApplyAsync(block, leaving);
             if (due.IsCompleted)
-                due = await CheckpointAsync(reader, leaving);
+                due = await CheckpointAsync(leaving);
             leaving.ThrowIfCancellationRequested();
         }
     }
 
-    private async Task<Task> CheckpointAsync(ILogReader reader, CancellationToken leaving)
+    private async ValueTask ApplyAsync(LogBlock block, CancellationToken cancel)
     {
-        await view.CheckpointAsync(reader.Position.Copy(), leaving);
-        LastError = null;
+        await view.ApplyAsync(block, cancel);
+        _position[block.Partition] = block.NextSequence;
+    }
+
+    /// <summary>Saves, or sees to it that saving goes on beside; a fault of the last saving beside comes out here.</summary>
+    private async Task<Task> CheckpointAsync(CancellationToken leaving)
+    {
+        leaving.ThrowIfCancellationRequested();
+        var position = _position.Copy();
+        if (!view.SavesWhileApplying)
+        {
+            await view.CheckpointAsync(position, leaving);
+            LastError = null;
+        }
+        else if (_saving.IsCompleted)
+        {
+            await _saving;
+            LastError = null;
+            _saving = view.CheckpointAsync(position, leaving).AsTask();
+        }
+
         return Task.Delay(checkpointEvery, time, leaving);
     }
 
-    private async Task SaveWhenStoppingAsync(ILogReader reader)
+    /// <summary>Waits until nothing is being saved any more; whether that went well is asked elsewhere.</summary>
+    private async Task WaitForSavingAsync()
+    {
+        await _saving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _saving = Task.CompletedTask;
+    }
+
+    /// <summary>Takes in what became durable before leaving, within bounds, and saves.</summary>
+    private async Task FinishAsync()
     {
         using var limit = new CancellationTokenSource(StopLimit, time);
         try
         {
-            await view.CheckpointAsync(reader.Position.Copy(), limit.Token);
+            using var catchUp = new CancellationTokenSource(CatchUpLimit, time);
+            await CatchUpAsync(catchUp.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // What is left is read after the next start.
+        }
+        catch (Exception e)
+        {
+            ViewLog.NotSaved(logger, view.Name, e.Message);
+            return;
+        }
+
+        try
+        {
+            await view.CheckpointAsync(_position.Copy(), limit.Token);
         }
         catch (Exception e)
         {
@@ -151,11 +199,26 @@ public sealed class ViewRunner(IReadingLog log, IReadingView view, TimeSpan chec
         }
     }
 
+    private async Task CatchUpAsync(CancellationToken cancel)
+    {
+        var end = log.Durable.Copy();
+        using var reader = log.OpenReader(_position.Copy());
+        while (_position.LagBehind(end) > 0 && reader.TryRead() is { } block)
+        {
+            TakeLost(reader);
+            await ApplyAsync(block, cancel);
+            cancel.ThrowIfCancellationRequested();
+        }
+
+        await view.IdleAsync(cancel);
+    }
+
     private void TakeLost(ILogReader reader)
     {
         while (reader.TakeLost() is { } lost)
         {
             Interlocked.Add(ref _skipped, lost.To - lost.From);
+            _position[lost.Partition] = Math.Max(_position[lost.Partition], lost.To);
             ViewLog.Lost(logger, view.Name, lost.Partition, lost.From, lost.To);
             view.OnLost(lost);
         }
