@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Buffers.Binary;
+using System.Numerics;
 using Millrace.Core;
 
 namespace Millrace.Codecs.Json;
@@ -200,16 +202,23 @@ internal ref struct JsonScanner
         if (node is Node.Other or Node.Gateways)
             return Value(Node.Other, depth, out _);
 
-        Span<byte> plain = stackalloc byte[32];
-        scoped var name = key.In(_json);
         if (key.Escaped)
-        {
-            var length = name.Length <= 6 * plain.Length ? JsonText.Unescape(name, plain) : -1;
-            name = length < 0 ? [] : plain[..length];
-        }
+            return EscapedMember(node, key, depth);
+        var name = key.In(_json);
+        var reason = Value(ChildOf(node, name), depth, out var token);
+        if (reason == RejectReason.None)
+            Note(node, name, token);
+        return reason;
+    }
 
-        var child = ChildOf(node, name);
-        var reason = Value(child, depth, out var token);
+    /// <summary>Rare, and apart because its buffer would cost every member.</summary>
+    private RejectReason EscapedMember(Node node, JsonToken key, int depth)
+    {
+        Span<byte> plain = stackalloc byte[32];
+        // No name that means something is longer; -1 when it does not fit.
+        var length = JsonText.Unescape(key.In(_json), plain);
+        scoped ReadOnlySpan<byte> name = length < 0 ? [] : plain[..length];
+        var reason = Value(ChildOf(node, name), depth, out var token);
         if (reason == RejectReason.None)
             Note(node, name, token);
         return reason;
@@ -290,7 +299,7 @@ internal ref struct JsonScanner
         var escaped = false;
         while (true)
         {
-            var stop = _json[_at..].IndexOfAny(StringStops);
+            var stop = FindStop(_json[_at..]);
             if (stop < 0)
                 return At(_json.Length, RejectReason.InvalidJson);
             _at += stop;
@@ -306,6 +315,27 @@ internal ref struct JsonScanner
                 return RejectReason.InvalidJson;
             escaped = true;
         }
+    }
+
+    /// <summary>The first quote, backslash or control byte. Most strings end within two words; calls cost more than those.</summary>
+    private static int FindStop(ReadOnlySpan<byte> text)
+    {
+        const ulong Ones = 0x0101010101010101UL;
+        const ulong Highs = 0x8080808080808080UL;
+        var at = 0;
+        for (; at < 16 && text.Length - at >= sizeof(ulong); at += sizeof(ulong))
+        {
+            var word = BinaryPrimitives.ReadUInt64LittleEndian(text[at..]);
+            var quote = word ^ (Ones * '"');
+            var backslash = word ^ (Ones * '\\');
+            // A byte below n borrows from its high bit in (word - n) & ~word; the lowest hit is always a true one.
+            var hits = (((quote - Ones) & ~quote) | ((backslash - Ones) & ~backslash) | ((word - (Ones * 0x20)) & ~word)) & Highs;
+            if (hits != 0)
+                return at + (BitOperations.TrailingZeroCount(hits) >> 3);
+        }
+
+        var found = text[at..].IndexOfAny(StringStops);
+        return found < 0 ? -1 : at + found;
     }
 
     private bool SkipEscape()

@@ -105,7 +105,7 @@ public sealed class UdpListener(UdpListenerOptions options, ListenerContext cont
         while (!stopping.IsCancellationRequested)
         {
             var count = Receive(source, intake, batches);
-            if (batches.Current.Bytes >= BatchBytes || (!batches.IsEmpty && time.GetElapsedTime(handedOverAt) >= HandOverAfter))
+            if (!batches.IsEmpty && time.GetElapsedTime(handedOverAt) >= HandOverAfter)
             {
                 HandOver(socket, batches);
                 handedOverAt = time.GetTimestamp();
@@ -120,12 +120,18 @@ public sealed class UdpListener(UdpListenerOptions options, ListenerContext cont
         }
     }
 
-    private static int Receive(DatagramSource source, DatagramIntake intake, WaitingBatches batches)
+    private int Receive(DatagramSource source, DatagramIntake intake, WaitingBatches batches)
     {
         var count = source.Receive();
-        var batch = batches.Current;
         for (var i = 0; i < count; i++)
-            intake.Take(source.Datagram(i), source.AddressOf(i), batch);
+        {
+            intake.Take(source.Datagram(i), source.AddressOf(i), batches.Current);
+            if (batches.Current.Bytes < BatchBytes)
+                continue;
+            intake.WriteBooks();
+            _queueDropped += batches.Flush();
+        }
+
         intake.WriteBooks();
         return count;
     }
@@ -159,8 +165,7 @@ public sealed class UdpListener(UdpListenerOptions options, ListenerContext cont
         var started = context.Time.GetTimestamp();
         while (Receive(source, intake, batches) > 0 && context.Time.GetElapsedTime(started) < TimeSpan.FromSeconds(1))
         {
-            if (batches.Current.Bytes >= BatchBytes)
-                _queueDropped += batches.Flush();
+            // A sender that goes on cannot keep the server from stopping.
         }
 
         _queueDropped += batches.Flush();
