@@ -71,6 +71,44 @@ public sealed class ViewRunnerTests
         await running.WaitAsync(Deadline);
     }
 
+    [Fact]
+    public async Task A_block_cut_short_by_leaving_is_taken_in_again_and_not_skipped()
+    {
+        var view = new CollectingView { BlockFirst = true };
+        using var leaving = new CancellationTokenSource();
+        Send(1);
+        var running = new ViewRunner(_log, view, TimeSpan.FromMinutes(1), _time, NullLogger.Instance).RunAsync(leaving.Token);
+        await view.BlockedAsync();
+
+        await leaving.CancelAsync();
+        await running.WaitAsync(Deadline);
+
+        Assert.Equal(1, view.Seen);
+        Assert.Equal(_log.Durable, view.Saved);
+    }
+
+    [Fact]
+    public async Task A_view_that_can_saves_while_it_goes_on_taking_in()
+    {
+        var view = new CollectingView { SavesWhileApplying = true, HoldSaving = new(TaskCreationOptions.RunContinuationsAsynchronously) };
+        using var leaving = new CancellationTokenSource();
+        Send(1);
+        var running = new ViewRunner(_log, view, TimeSpan.FromMinutes(1), _time, NullLogger.Instance).RunAsync(leaving.Token);
+        await view.IdledAsync();
+        _time.Advance(TimeSpan.FromMinutes(1));
+        await view.SavingAsync();
+
+        Send(1);
+        await view.SeenAsync(2);
+        Assert.Null(view.Saved);
+
+        view.HoldSaving.SetResult();
+        await view.SavedAsync();
+        await leaving.CancelAsync();
+        await running.WaitAsync(Deadline);
+        Assert.Equal(_log.Durable, view.Saved);
+    }
+
     private void Send(int readings)
     {
         var batch = new ReadingBatch(_log.PartitionCount);
@@ -86,7 +124,13 @@ public sealed class ViewRunnerTests
         private readonly TaskCompletionSource _saved = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private readonly TaskCompletionSource _idled = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+        private readonly TaskCompletionSource _blocked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource _saving = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
         public string Name => "collecting";
+        public bool SavesWhileApplying { get; init; }
+        public bool BlockFirst { get; set; }
+        public TaskCompletionSource? HoldSaving { get; init; }
         public int Seen { get; private set; }
         public int Opened { get; private set; }
         public int? FaultAt { get; set; }
@@ -98,8 +142,15 @@ public sealed class ViewRunnerTests
             return ValueTask.FromResult(Saved ?? new PositionVector(log.PartitionCount));
         }
 
-        public ValueTask ApplyAsync(LogBlock block, CancellationToken cancel)
+        public async ValueTask ApplyAsync(LogBlock block, CancellationToken cancel)
         {
+            if (BlockFirst)
+            {
+                BlockFirst = false;
+                _blocked.SetResult();
+                await Task.Delay(Timeout.Infinite, cancel);
+            }
+
             if (FaultAt is { } at && Seen + block.Count >= at)
             {
                 FaultAt = null;
@@ -109,7 +160,6 @@ public sealed class ViewRunnerTests
 
             Seen += block.Count;
             _signal.Release(block.Count);
-            return ValueTask.CompletedTask;
         }
 
         public ValueTask IdleAsync(CancellationToken cancel)
@@ -119,11 +169,13 @@ public sealed class ViewRunnerTests
             return ValueTask.CompletedTask;
         }
 
-        public ValueTask CheckpointAsync(PositionVector position, CancellationToken cancel)
+        public async ValueTask CheckpointAsync(PositionVector position, CancellationToken cancel)
         {
+            _saving.TrySetResult();
+            if (HoldSaving is not null)
+                await HoldSaving.Task;
             Saved = position;
             _saved.TrySetResult();
-            return ValueTask.CompletedTask;
         }
 
         public async Task SeenAsync(int readings)
@@ -133,6 +185,10 @@ public sealed class ViewRunnerTests
         }
 
         public Task FaultedAsync() => _faulted.Task.WaitAsync(Deadline);
+
+        public Task BlockedAsync() => _blocked.Task.WaitAsync(Deadline);
+
+        public Task SavingAsync() => _saving.Task.WaitAsync(Deadline);
 
         public Task SavedAsync() => _saved.Task.WaitAsync(Deadline);
 
