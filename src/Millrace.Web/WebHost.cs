@@ -103,7 +103,7 @@ public sealed class WebHost : IListener, IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(Configure);
         if (_options.HttpsEndpoint is not null)
             builder.WebHost.UseKestrelHttpsConfiguration();
-        builder.Services.AddSingleton(_parts.Logs);
+        builder.Services.AddSingleton<ILoggerFactory>(new FrameworkLogs(_parts.Logs));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddRoutingCore();
 

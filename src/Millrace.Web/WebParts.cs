@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Millrace.Codecs;
 using Millrace.Core;
 using Millrace.Processing.DeadLetters;
+using Millrace.Processing.Latest;
 using Millrace.Registry;
 
 namespace Millrace.Web;
@@ -26,6 +27,9 @@ public sealed record WebParts
 
     /// <summary>The books of every listener, this one's among them.</summary>
     public required IReadOnlyList<ListenerLedger> Ledgers { get; init; }
+
+    /// <summary>The devices by when they were heard last; without it silent devices are found by asking one by one.</summary>
+    public DeviceTable? Devices { get; init; }
 
     /// <summary>How the views stand now.</summary>
     public Func<IReadOnlyList<ViewStatus>> Views { get; init; } = () => [];

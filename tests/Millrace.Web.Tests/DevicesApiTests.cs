@@ -1,4 +1,5 @@
 using Millrace.Core;
+using Millrace.Processing.Latest;
 
 namespace Millrace.Web.Tests;
 
@@ -105,6 +106,36 @@ public class DevicesApiTests
 
         Assert.Equal(["never", "old"], await IdsAsync(server, "silent=30m"));
         Assert.Empty(await IdsAsync(server, "silent=2h"));
+    }
+
+    [Fact]
+    public async Task The_longest_silent_come_first_page_by_page()
+    {
+        using var table = new DeviceTable(4, 1000);
+        await using var server = await WebServer.StartAsync(devices: table);
+        foreach (var id in new[] { "c", "a", "b", "d" })
+            await server.Client.PostTextAsync("/api/v1/telemetry", $$"""{"id":"{{id}}"}""");
+        foreach (var block in server.Log.Blocks)
+            table.Apply(block);
+
+        var (_, first) = await server.Client.GetAsync($"{Path}?sort=lastSeen&limit=3").ReadAsync();
+        var (_, rest) = await server.Client.GetAsync($"{Path}?sort=lastSeen&limit=3&after={first.Text("next")}").ReadAsync();
+
+        var ids = first.GetProperty("devices").EnumerateArray().Concat(rest.GetProperty("devices").EnumerateArray()).Select(d => d.Text("id"));
+        Assert.Equal(["c", "a", "b", "d"], ids);
+        Assert.Empty(await IdsAsync(server, "silent=1h"));
+        Assert.Equal(400, await server.Client.GetAsync($"{Path}?sort=lastSeen&tag=x").StatusAsync());
+    }
+
+    [Fact]
+    public async Task A_device_is_there_from_its_first_reading_on()
+    {
+        await using var server = await WebServer.StartAsync();
+        await server.Client.PostTextAsync("/api/v1/telemetry", """{"id":"new"}""");
+
+        Assert.Equal(200, await server.Client.GetAsync(Path + "/new").StatusAsync());
+        Assert.Equal(200, await server.Client.PutTextAsync(Path + "/new", """{"name":"n"}""").StatusAsync());
+        Assert.Equal("n", server.Registry.Find(0, "new")!.Name);
     }
 
     [Theory]

@@ -8,6 +8,7 @@ using Millrace.Codecs;
 using Millrace.Core;
 using Millrace.Listeners.Middleware;
 using Millrace.Processing.DeadLetters;
+using Millrace.Processing.Latest;
 using Millrace.Registry;
 using Millrace.Testing;
 
@@ -23,7 +24,7 @@ internal sealed class WebServer : IAsyncDisposable
     private readonly MiddlewareListener _middleware;
     private readonly List<Task> _running = [];
 
-    private WebServer(MemoryLog log, SecurityMode mode, Func<WebOptions, WebOptions>? change, bool allowAnonymous, TimeProvider time)
+    private WebServer(MemoryLog log, SecurityMode mode, Func<WebOptions, WebOptions>? change, bool allowAnonymous, TimeProvider time, DeviceTable? devices)
     {
         Log = log;
         _database = SqliteDatabase.Open(_folder["registry.db"]);
@@ -51,6 +52,7 @@ internal sealed class WebServer : IAsyncDisposable
             DeadLetterStore = DeadLetters,
             Latest = latest,
             Ledgers = [Ledger, MiddlewareLedger],
+            Devices = devices,
             Views = () => [new ViewStatus("latest", "running", log.Durable, 0, null)],
             Time = time,
             Logs = NullLoggerFactory.Instance,
@@ -84,9 +86,9 @@ internal sealed class WebServer : IAsyncDisposable
 
     public static async Task<WebServer> StartAsync(
         SecurityMode mode = SecurityMode.Open, Func<WebOptions, WebOptions>? change = null, MemoryLog? log = null, bool allowAnonymous = false,
-        TimeProvider? time = null)
+        TimeProvider? time = null, DeviceTable? devices = null)
     {
-        var server = new WebServer(log ?? new MemoryLog(), mode, change, allowAnonymous, time ?? TimeProvider.System);
+        var server = new WebServer(log ?? new MemoryLog(), mode, change, allowAnonymous, time ?? TimeProvider.System, devices);
         await server._web.BindAsync(CancellationToken.None);
         await server._middleware.BindAsync(CancellationToken.None);
         server._running.Add(server._web.RunAsync(server._stop.Token));

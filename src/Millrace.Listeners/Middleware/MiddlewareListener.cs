@@ -58,7 +58,7 @@ public sealed class MiddlewareListener : IListener, IAsyncDisposable
     {
         await _host.StartAsync(cancel);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(TimeSpan.FromMilliseconds(300));
+        limit.CancelAfter(TimeSpan.FromMilliseconds(150));
         try
         {
             await LoopbackWarmUp.RunAsync(IPEndPoint.Parse(_host.Endpoint), "/get_data/0", limit.Token);

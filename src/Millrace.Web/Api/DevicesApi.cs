@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Millrace.Core;
 using Millrace.Listeners.Http;
+using Millrace.Processing.Latest;
 using Millrace.Web.Hosting;
 using Millrace.Web.Security;
 
@@ -32,7 +33,7 @@ internal sealed class DevicesApi(ServerState state)
             [
                 new("search", "Part of the id or name, without regard to case"), new("tag", "Only devices with this tag"),
                 new("type", "Only devices of this type"), new("silent", "Only devices not heard for so long: 90s, 15m, 2h, 1d"),
-                new("sort", "id (default) or -id"), new("limit", "1 to 1000, default 100"), new("after", "The page's start: the 'next' of the page before"),
+                new("sort", "id (default), -id, or lastSeen: the longest silent first"), new("limit", "1 to 1000, default 100"), new("after", "The page's start: the 'next' of the page before"),
             ],
             Answer = "{\"devices\":[…],\"next\"}; next is null on the last page.",
         });
@@ -66,14 +67,19 @@ internal sealed class DevicesApi(ServerState state)
         if (!context.TryLimit(LimitDefault, LimitMax, out var limit))
             return Problem.BadRequestAsync(context, "'limit' is not a positive number.");
         var sort = context.Query("sort") ?? "id";
-        if (sort is not ("id" or "-id"))
-            return Problem.BadRequestAsync(context, $"'sort' is '{sort}'; it can be id or -id.");
+        if (sort is not ("id" or "-id" or "lastSeen"))
+            return Problem.BadRequestAsync(context, $"'sort' is '{sort}'; it can be id, -id or lastSeen.");
         long silent = 0;
         if (context.Query("silent") is { } text && !RouteValues.TryDuration(text, out silent))
             return Problem.BadRequestAsync(context, $"'silent' is '{text}'; write a length of time such as 90s, 15m, 2h or 1d.");
 
         var query = new DeviceQuery(
             context.Who().Tenant, context.Query("search"), context.Query("tag"), context.Query("type"), context.Query("after"), limit, sort == "-id");
+        var isFiltered = query.Search is not null || query.Tag is not null || query.Type is not null;
+        if (state.Parts.Devices is { } table && !isFiltered && (sort == "lastSeen" || (silent > 0 && sort == "id")))
+            return ListLongestSilentAsync(context, table, query, silent > 0 ? state.Parts.Time.Now() - silent : long.MaxValue);
+        if (sort == "lastSeen")
+            return Problem.BadRequestAsync(context, "'sort=lastSeen' goes with 'silent', not with 'search', 'tag' or 'type'.");
         return silent > 0 ? ListSilentAsync(context, query, state.Parts.Time.Now() - silent) : ListPageAsync(context, query);
     }
 
@@ -81,6 +87,23 @@ internal sealed class DevicesApi(ServerState state)
     {
         var page = Registry.List(query);
         return WriteListAsync(context, page.Devices.Select(d => (d, Latest(d))), page.Next);
+    }
+
+    /// <summary>The table knows when everybody was heard last: the page begins with the longest silent.</summary>
+    private Task ListLongestSilentAsync(HttpContext context, DeviceTable table, DeviceQuery query, long before)
+    {
+        DeviceSeen? after = null;
+        if (query.After is { } text)
+        {
+            var colon = text.IndexOf(':');
+            if (colon < 0 || !long.TryParse(text.AsSpan(0, colon), out var seenAt))
+                return Problem.BadRequestAsync(context, "'after' has to be the 'next' of the page before.");
+            after = new DeviceSeen(text[(colon + 1)..], seenAt);
+        }
+
+        var page = table.Silent(query.Tenant, before, after, query.Limit);
+        var next = page.Count == query.Limit ? $"{page[^1].LastSeenAt}:{page[^1].Id}" : null;
+        return WriteListAsync(context, page.Select(seen => Find(query.Tenant, seen.Id)).OfType<Device>().Select(d => (d, Latest(d))), next);
     }
 
     private Task ListSilentAsync(HttpContext context, DeviceQuery query, long before)
@@ -163,7 +186,7 @@ internal sealed class DevicesApi(ServerState state)
 
         var who = context.Who();
         var id = context.DeviceId();
-        if (!Registry.Update(who.Tenant, id, change))
+        if (!IsEnrolled(who.Tenant, id) || !Registry.Update(who.Tenant, id, change))
         {
             await UnknownAsync(context, id);
             return;
@@ -177,7 +200,7 @@ internal sealed class DevicesApi(ServerState state)
     {
         var who = context.Who();
         var id = context.DeviceId();
-        if (!Registry.Remove(who.Tenant, id))
+        if (!IsEnrolled(who.Tenant, id) || !Registry.Remove(who.Tenant, id))
             return UnknownAsync(context, id);
         state.Parts.Tokens.Audit(who, "device.remove", id);
         return Answer.NothingAsync(context);
@@ -187,7 +210,7 @@ internal sealed class DevicesApi(ServerState state)
     {
         var who = context.Who();
         var id = context.DeviceId();
-        if (Registry.Find(who.Tenant, id) is null)
+        if (!IsEnrolled(who.Tenant, id))
             return UnknownAsync(context, id);
         var token = Registry.IssueToken(who.Tenant, id);
         state.Parts.Tokens.Audit(who, "device.token", id);
@@ -200,7 +223,7 @@ internal sealed class DevicesApi(ServerState state)
 
     private Task WriteDeviceAsync(HttpContext context, ushort tenant, string id, int status)
     {
-        if (Registry.Find(tenant, id) is not { } device)
+        if (Find(tenant, id) is not { } device)
             return UnknownAsync(context, id);
         var latest = Latest(device);
         return Answer.WriteAsync(context, json => DeviceText.Write(json, device, latest?.Place, latest?.EventTime), status);
@@ -208,6 +231,26 @@ internal sealed class DevicesApi(ServerState state)
 
     private static Task UnknownAsync(HttpContext context, string id) =>
         Problem.NotFoundAsync(context, $"There is no device '{id}'.", "Devices appear with their first reading, or are added with POST /api/v1/devices.");
+
+    /// <summary>A device, also one whose first reading is so fresh that the register does not have it yet.</summary>
+    private Device? Find(ushort tenant, string id)
+    {
+        if (Registry.Find(tenant, id) is { } device)
+            return device;
+        var fresh = new Device(tenant, id, null, null, [], null, 0, HasToken: false);
+        return Latest(fresh) is { } latest ? fresh with { CreatedAt = latest.Place.ReceivedAt } : null;
+    }
+
+    /// <summary>Whether the register has the device; one that has just been heard for the first time is enrolled now.</summary>
+    private bool IsEnrolled(ushort tenant, string id)
+    {
+        if (Registry.Find(tenant, id) is not null)
+            return true;
+        if (Find(tenant, id) is null)
+            return false;
+        Registry.Add(tenant, id, new DeviceChange(null, null, null, null));
+        return true;
+    }
 
     /// <summary>Ids come as text or as whole numbers.</summary>
     private static string? IdOf(JsonElement id) => id.ValueKind switch

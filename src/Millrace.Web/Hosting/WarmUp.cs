@@ -11,7 +11,7 @@ namespace Millrace.Web.Hosting;
 /// </summary>
 internal static class WarmUp
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan Limit = TimeSpan.FromMilliseconds(150);
 
     public static async Task RunAsync(ServerState state, IPEndPoint? endpoint, ILogger log, CancellationToken cancel)
     {
