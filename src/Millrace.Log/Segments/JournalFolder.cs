@@ -116,7 +116,7 @@ internal sealed class JournalFolder(string folder, IDisk disk, TimeProvider time
         if (mend)
             Mend(file, segment, scan, length, meta);
 
-        var catalog = new SegmentCatalog(disk, folder, meta, log);
+        var catalog = new SegmentCatalog(disk, folder, meta, writable: mend, log);
         catalog.Load(segments, scan.Index);
         return new OpenedJournal(catalog, file, scan.Next, scan.LastReceivedAt, scan.Lost);
     }

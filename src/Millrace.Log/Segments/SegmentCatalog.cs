@@ -6,7 +6,8 @@ using Millrace.Log.Format;
 namespace Millrace.Log.Segments;
 
 /// <summary>The segments there are, oldest first; the last one is the active one. Thread-safe; one thread changes it.</summary>
-internal sealed class SegmentCatalog(IDisk disk, string folder, LogMeta meta, ILogger log)
+/// <param name="writable">Whether indexes that were missing may be put on disk.</param>
+internal sealed class SegmentCatalog(IDisk disk, string folder, LogMeta meta, bool writable, ILogger log)
 {
     private const int IndexesKept = 16;
     private const int HeaderReadAheadBytes = 16 << 10;
@@ -152,7 +153,25 @@ internal sealed class SegmentCatalog(IDisk disk, string folder, LogMeta meta, IL
         }
 
         LogLog.IndexRebuilt(log, segment.Path);
+        if (writable && After(segment) is { } next)
+            WriteIndex(segment, index, next.StartReceivedAt, next.Start);
         return index;
+    }
+
+    /// <summary>Puts a sealed segment's index on disk. Not flushed, and no harm if it fails: it can be made again at any time.</summary>
+    public void WriteIndex(Segment segment, SparseIndex index, long lastReceivedAt, PositionVector end)
+    {
+        var temporary = segment.IndexPath + Segment.NewExtension;
+        try
+        {
+            using (var file = disk.Open(temporary, DiskOpen.Create))
+                file.WriteAt(0, index.ToBytes(meta.Salt, segment.Base, segment.Length, lastReceivedAt, end));
+            disk.Rename(temporary, segment.IndexPath);
+        }
+        catch (IOException failure)
+        {
+            LogLog.IndexNotWritten(log, segment.Path, failure);
+        }
     }
 
     private void Trim()

@@ -169,28 +169,13 @@ internal sealed class JournalWriter(
 
     private void Roll()
     {
-        WriteIndex();
+        _catalog.WriteIndex(_segment, _index, stamps.Last, new PositionVector(_next));
         var header = new SegmentHeader(_meta.Salt, _segment.End, stamps.Last, time.Now(), new PositionVector(_next));
         var next = folder.CreateSegment(header, out var file);
         LogLog.Sealed(log, _segment.Path, _segment.Length);
         _file.Dispose();
         (_file, _segment, _index) = (file, next, new SparseIndex(_next.Length));
         _catalog.Add(_segment, _index);
-    }
-
-    private void WriteIndex()
-    {
-        var temporary = _segment.IndexPath + Segment.NewExtension;
-        try
-        {
-            using (var file = _catalog.Disk.Open(temporary, DiskOpen.Create))
-                file.WriteAt(0, _index.ToBytes(_meta.Salt, _segment.Base, _segment.Length, stamps.Last, new PositionVector(_next)));
-            _catalog.Disk.Rename(temporary, _segment.IndexPath);
-        }
-        catch (IOException failure)
-        {
-            LogLog.IndexNotWritten(log, _segment.Path, failure); // It can be made again from the segment at any time.
-        }
     }
 
     private void Housekeep()
