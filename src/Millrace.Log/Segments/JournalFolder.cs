@@ -39,6 +39,7 @@ internal sealed class JournalFolder(string folder, IDisk disk, TimeProvider time
         }
 
         RemoveOrphanIndexes(names, segments);
+        SyncNames();
         var file = disk.Open(segments[^1].Path, DiskOpen.ReadWrite);
         try
         {
@@ -208,8 +209,6 @@ internal sealed class JournalFolder(string folder, IDisk disk, TimeProvider time
 
         var meta = new LogMeta(partitions, BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)), time.Now());
         WriteNew(PathOf(LogMeta.FileName), meta.ToBytes());
-        if (Path.GetDirectoryName(folder) is { Length: > 0 } parent)
-            disk.SyncFolder(parent);
         LogLog.Created(log, folder, partitions);
         return meta;
     }
@@ -260,6 +259,17 @@ internal sealed class JournalFolder(string folder, IDisk disk, TimeProvider time
     {
         file.WriteAt(0, new SegmentHeader(meta.Salt, segment.Base, segment.StartReceivedAt, segment.CreatedAt, segment.Start).ToBytes());
         file.Flush();
+    }
+
+    /// <summary>
+    /// A process that was killed may have left names that only the cache knows. What is appended now must not hang on
+    /// such a name, so all of them are made durable before anything is.
+    /// </summary>
+    private void SyncNames()
+    {
+        disk.SyncFolder(folder);
+        if (Path.GetDirectoryName(folder) is { Length: > 0 } parent)
+            disk.SyncFolder(parent);
     }
 
     private void RemoveOrphanIndexes(IReadOnlyList<DiskEntry> names, List<Segment> segments)

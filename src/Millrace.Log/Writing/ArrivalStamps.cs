@@ -13,7 +13,7 @@ internal sealed class ArrivalStamps(TimeProvider time, long last, ILogger log)
     private long _last = last;
     private long _told = last;
     private long _inFlight = long.MaxValue;
-    private long _lastNow = long.MinValue;
+    private long _lastNow;
 
     /// <summary>The last stamp given.</summary>
     public long Last

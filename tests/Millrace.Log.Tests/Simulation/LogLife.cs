@@ -17,6 +17,7 @@ internal sealed class LogLife
     private readonly Dictionary<LogPosition, (string Id, string Value)> _acknowledged = [];
     private readonly Dictionary<LogPosition, Stored> _seen = [];
     private readonly HashSet<string> _sent = [];
+    private readonly RecordingLogger _story = new();
     private TestLog _log = null!;
     private int _number;
 
@@ -50,15 +51,15 @@ internal sealed class LogLife
     /// <summary>Opens what is there, and holds it against the books.</summary>
     public async Task OpenAndCheckAsync()
     {
-        _log = await TestLog.OpenAsync(_options, _disk, _time);
+        _log = await TestLog.OpenAsync(_options, _disk.NewProcess(), _time, _story);
         Assert.Empty(_log.Log.RecoveryLosses);
         var all = _log.ReadAll();
         var byPlace = all.ToDictionary(r => new LogPosition(r.Partition, r.Sequence));
 
         foreach (var (place, (id, value)) in _acknowledged)
-            Assert.True(byPlace.TryGetValue(place, out var stored) && stored.Id == id && stored.Value == value, $"acknowledged {place} is not what was stored");
+            Assert.True(byPlace.TryGetValue(place, out var stored) && stored.Id == id && stored.Value == value, $"acknowledged {place} is not what was stored:\n{string.Join('\n', _story.Lines)}");
         foreach (var (place, stored) in _seen)
-            Assert.True(byPlace.TryGetValue(place, out var again) && again == stored, $"{place} was shown to a reader and is gone");
+            Assert.True(byPlace.TryGetValue(place, out var again) && again == stored, $"{place} was shown to a reader and is gone:\n{string.Join('\n', _story.Lines)}");
         Assert.All(all, r => Assert.Contains(r.Value, _sent));
         Assert.Equal(all.Count, all.DistinctBy(r => r.Value).Count());
         Assert.All(all.Zip(all.Skip(1)), pair => Assert.True(pair.First.ReceivedAt < pair.Second.ReceivedAt));
@@ -118,7 +119,9 @@ internal sealed class LogLife
 
     private async Task FinishAsync(Append append)
     {
-        if (!await QuietlyAsync(append.Task))
+        var stored = await QuietlyAsync(append.Task);
+        _story.Note($"{(stored ? "acknowledged" : "refused")} {append.Batch.PositionOf(0)} and {append.Batch.Count - 1} more");
+        if (!stored)
             return;
         for (var i = 0; i < append.Readings.Count; i++)
             Assert.True(_acknowledged.TryAdd(append.Batch.PositionOf(i), append.Readings[i]), $"{append.Batch.PositionOf(i)} was given twice");
@@ -175,7 +178,7 @@ internal sealed class LogLife
         _disk.DieAtOperation = 1 + _random.Next(12);
         try
         {
-            _log = await TestLog.OpenAsync(_options, _disk, _time);
+            _log = await TestLog.OpenAsync(_options, _disk.NewProcess(), _time, _story);
             _disk.DieAtOperation = 0;
         }
         catch (IOException)
@@ -195,6 +198,7 @@ internal sealed class LogLife
             _disk.LosePower();
         else
             _disk.Kill();
+        _story.Note("dead");
         if (_log is not null)
             await _log.DisposeAsync();
         if (_random.Next(3) == 0)

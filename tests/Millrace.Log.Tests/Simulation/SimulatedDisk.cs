@@ -199,6 +199,13 @@ internal sealed class SimulatedDisk(ulong seed) : IDisk
         _pendingNames.Add(change);
     }
 
+    /// <summary>The disk as one process sees it: dead for it as soon as the process is.</summary>
+    public IDisk NewProcess()
+    {
+        lock (_gate)
+            return new Process(this, _life);
+    }
+
     private void Alive(int life)
     {
         if (_dead || life != _life)
@@ -216,6 +223,38 @@ internal sealed class SimulatedDisk(ulong seed) : IDisk
         half();
         _dead = true;
         throw new SimulatedDeathException();
+    }
+
+    private sealed class Process(SimulatedDisk disk, int life) : IDisk
+    {
+        public void CreateFolder(string folder) { }
+
+        public IReadOnlyList<DiskEntry> List(string folder) => WhileAlive(() => disk.List(folder));
+
+        public IDiskFile Open(string path, DiskOpen how) => WhileAlive(() => disk.Open(path, how));
+
+        public void Rename(string from, string to) => WhileAlive(() => Do(() => disk.Rename(from, to)));
+
+        public void Delete(string path) => WhileAlive(() => Do(() => disk.Delete(path)));
+
+        public void SyncFolder(string folder) => WhileAlive(() => Do(() => disk.SyncFolder(folder)));
+
+        public (long Free, long Total) Space(string folder) => WhileAlive(() => disk.Space(folder));
+
+        private static bool Do(Action action)
+        {
+            action();
+            return true;
+        }
+
+        private T WhileAlive<T>(Func<T> action)
+        {
+            lock (disk._gate)
+            {
+                disk.Alive(life);
+                return action();
+            }
+        }
     }
 
     private sealed class File(SimulatedDisk disk, Inode inode, int life) : IDiskFile
