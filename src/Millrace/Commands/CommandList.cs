@@ -17,6 +17,7 @@ internal static class CommandList
         StatusCommand.Create(),
         DoctorCommand.Create(),
         QueryCommand.Create(),
+        LogCommand.Create(),
         SettingsCommand.Create(),
     ];
 }
