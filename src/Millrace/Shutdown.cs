@@ -4,10 +4,9 @@ namespace Millrace;
 
 /// <summary>
 /// The order in which the server stops, in one place: listeners stop taking, the log makes durable what was taken, views
-/// stop where they are and save. Only the log or a listener that faults stops the rest.
+/// stop where they are and save. Only a listener or the log that fails stops the rest.
 /// </summary>
-internal sealed class Shutdown(
-    IReadOnlyList<IListener> listeners, Func<CancellationToken, Task> runViews, Func<Task> closeLog)
+internal sealed class Shutdown(IReadOnlyList<IListener> listeners, Func<CancellationToken, Task> runViews, Func<Task> flushLog)
 {
     public async Task RunAsync(CancellationToken stopping)
     {
@@ -17,12 +16,12 @@ internal sealed class Shutdown(
         try
         {
             await Task.WhenAll(listeners.Select(listener => ServeAsync(listener, taking)));
+            await flushLog();
         }
         finally
         {
             await leaving.CancelAsync();
             await views;
-            await closeLog();
         }
     }
 
@@ -34,7 +33,7 @@ internal sealed class Shutdown(
         }
         finally
         {
-            // A listener that returns by itself has failed its senders: none may go on acknowledging alone.
+            // A listener that ends by itself has failed its senders: none goes on alone.
             await taking.CancelAsync();
         }
     }

@@ -1,3 +1,5 @@
 import { render } from "preact";
+import { App } from "./App";
+import "./theme.css";
 
-render(<main>Millrace</main>, document.getElementById("app")!);
+render(<App />, document.getElementById("app")!);

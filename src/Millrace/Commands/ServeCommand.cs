@@ -1,4 +1,12 @@
 using System.CommandLine;
+using System.Diagnostics;
+using System.Net;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+using Millrace.Commands.Simulate;
+using Millrace.Core;
+using Millrace.Settings;
 
 namespace Millrace.Commands;
 
@@ -10,17 +18,103 @@ internal static class ServeCommand
         var config = new Option<string?>("--config") { Description = "settings: a JSON file, or the server.config INI of the NB-IoT server" };
         var data = new Option<string>("--data") { Description = "folder for everything the server keeps", DefaultValueFactory = _ => "./data" };
         var demo = new Option<bool>("--demo") { Description = "start a small simulated fleet in the same process" };
-        var set = new Option<string[]>("--set") { Description = "one setting, Section:Key=Value; may be repeated", AllowMultipleArgumentsPerToken = false };
+        var set = new Option<string[]>("--set") { Description = "one setting, Section:Key=Value; may be repeated" };
         var command = new Command("serve", "Run the server (also what millrace does without a command).") { config, data, demo, set };
         command.SetAction((parsed, cancel) => RunAsync(
-            parsed.GetValue(config), parsed.GetValue(data)!, parsed.GetValue(demo), parsed.GetValue(set) ?? [], cancel));
+            ReadOptions(parsed.GetValue(config), parsed.GetValue(set) ?? []), parsed.GetValue(data)!, parsed.GetValue(demo), cancel));
         return command;
     }
 
-    private static async Task<int> RunAsync(string? config, string data, bool demo, string[] sets, CancellationToken cancel)
+    private static ServerOptions ReadOptions(string? config, string[] sets)
     {
-        await Task.CompletedTask.WaitAsync(cancel);
-        _ = (config, data, demo, sets);
-        return ExitCode.Failed;
+        var reader = new OptionReader(ConfigurationSources.Read(config, sets));
+        var options = ServerOptions.Read(reader);
+        return reader.Finish() is { Count: > 0 } errors ? throw new UsageException(errors) : options;
+    }
+
+    private static async Task<int> RunAsync(ServerOptions options, string data, bool demo, CancellationToken cancel)
+    {
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using var terminate = StopOn(PosixSignal.SIGTERM, stopping);
+        using var interrupt = StopOn(PosixSignal.SIGINT, stopping);
+        using var logs = CreateLogs(options.JsonLogs);
+        var logger = logs.CreateLogger("Millrace");
+        using var folder = DataFolder.Open(data);
+
+        var server = await Composition.ComposeAsync(options, folder, TimeProvider.System, logs, stopping.Token);
+        await server.BindAsync(stopping.Token);
+        PrintReady(server, options, folder);
+
+        var fleet = demo ? RunDemoAsync(server, options, folder, stopping.Token) : Task.CompletedTask;
+        try
+        {
+            await server.RunAsync(stopping.Token);
+            await fleet;
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            ServerLog.PartFailed(logger, e);
+            return ExitCode.Failed;
+        }
+
+        ServerLog.Stopped(logger);
+        return ExitCode.Done;
+    }
+
+    private static PosixSignalRegistration StopOn(PosixSignal signal, CancellationTokenSource stopping) =>
+        PosixSignalRegistration.Create(signal, context =>
+        {
+            context.Cancel = true;
+            stopping.Cancel();
+        });
+
+    /// <summary>Log lines go to stderr: stdout has the banner and the ready line, for whoever starts us.</summary>
+    private static ILoggerFactory CreateLogs(bool json) => LoggerFactory.Create(builder =>
+    {
+        builder.SetMinimumLevel(LogLevel.Information);
+        builder.AddFilter("Microsoft", LogLevel.Warning);
+        builder.Services.Configure<ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
+        if (json)
+            builder.AddJsonConsole(o => { o.UseUtcTimestamp = true; o.TimestampFormat = "yyyy-MM-dd'T'HH:mm:ss.fff'Z'"; });
+        else
+            builder.AddSimpleConsole(o => { o.SingleLine = true; o.UseUtcTimestamp = true; o.TimestampFormat = "HH:mm:ss.fff "; });
+    });
+
+    private static void PrintReady(Server server, ServerOptions options, DataFolder folder)
+    {
+        var named = server.Listeners.Select(listener => (listener.Name, listener.Endpoint)).ToList();
+        Console.WriteLine($"Millrace {typeof(ServeCommand).Assembly.GetName().Version?.ToString(3)}: data in {folder.Path}, security {options.Security.ToString().ToLowerInvariant()}");
+        foreach (var (name, endpoint) in named)
+            Console.WriteLine($"  {name,-10} {endpoint,-22} {Purpose(name)}");
+        if (options.Security == SecurityMode.Token)
+            Console.WriteLine($"  the first admin token is in {folder.AdminToken}");
+        Console.WriteLine($"Millrace is ready: {string.Join(' ', named.Select(l => $"{l.Name}={l.Endpoint}"))}");
+        Console.Out.Flush();
+    }
+
+    private static string Purpose(string name) => name switch
+    {
+        "http" => "API, events and pages: open it in a browser",
+        "https" => "the same over TLS",
+        "udp" => "ID:value or JSON datagrams",
+        "tcp" => "ID:value lines; send ACK first to have them answered",
+        "middleware" => "register, heartbeat, get_data",
+        _ => "",
+    };
+
+    private static async Task RunDemoAsync(Server server, ServerOptions options, DataFolder folder, CancellationToken cancel)
+    {
+        var token = options.Security == SecurityMode.Token && File.Exists(folder.AdminToken) ? (await File.ReadAllTextAsync(folder.AdminToken, cancel)).Trim() : null;
+        try
+        {
+            await DemoFleet.RunAsync(EndpointOf("udp"), EndpointOf("tcp"), EndpointOf("http"), token, cancel);
+        }
+        catch (OperationCanceledException)
+        {
+            // The server stops, and the fleet with it.
+        }
+
+        IPEndPoint? EndpointOf(string name) =>
+            server.Listeners.FirstOrDefault(l => l.Name == name) is { } listener && IPEndPoint.TryParse(listener.Endpoint, out var endpoint) ? endpoint : null;
     }
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using Millrace.Codecs;
 using Millrace.Core;
 
 namespace Millrace.Settings;
@@ -25,7 +26,7 @@ internal sealed record SqlViewSettings(string? Provider, string Connection, stri
 /// <summary>Everything that can be set, read once at start.</summary>
 internal sealed record ServerOptions(
     HttpSettings Http, TextListenerSettings Udp, TextListenerSettings Tcp, LogSettings Log, DeviceSettings Devices,
-    SecurityMode Security, bool AllowOpen, SqlViewSettings SqlView, bool GasMeterArticle, int PayloadBytesMax,
+    SecurityMode Security, bool AllowOpen, SqlViewSettings SqlView, GasMeterVariant GasMeter, int PayloadBytesMax,
     double RequestsPerAddressPerSecond, bool JsonLogs)
 {
     private const long GiB = 1L << 30;
@@ -38,7 +39,7 @@ internal sealed record ServerOptions(
             read.Choice("Security:Mode", SecurityMode.Open, "who may do what"),
             read.Flag("Security:AllowOpen", false, "consent to open mode on addresses other machines can reach"),
             ReadSqlView(read),
-            read.Choice("Codecs:GasMeter", GasMeterVariant.Standard, "how gas-meter payloads are decoded; article reproduces a published mistake") == GasMeterVariant.Article,
+            read.Choice("Codecs:GasMeter", GasMeterVariant.Standard, "how gas-meter payloads are decoded; article reproduces a published mistake"),
             (int)read.Number("Codecs:PayloadBytesMax", 256 << 10, 64, 1 << 20, "largest payload of one reading, bytes"),
             read.Number("Security:RequestsPerAddressPerSecond", 0, 0, 1_000_000, "readings or requests per second taken from one address; 0 is no limit"),
             read.Choice("Logging:Format", LogFormat.Text, "form of log lines on stderr") == LogFormat.Json);
@@ -124,11 +125,6 @@ internal sealed record ServerOptions(
     }
 }
 
-internal enum GasMeterVariant
-{
-    Standard,
-    Article,
-}
 
 internal enum LogFormat
 {

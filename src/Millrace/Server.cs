@@ -1,0 +1,70 @@
+using Microsoft.Extensions.Logging;
+using Millrace.Core;
+using Millrace.Log;
+using Millrace.Processing;
+using Millrace.Registry;
+
+namespace Millrace;
+
+/// <summary>The composed server: what it consists of, and its life from binding to the last flush.</summary>
+internal sealed class Server(
+    SegmentLog log, IReadOnlyList<IListener> listeners, IReadOnlyList<ViewRunner> views, IReadOnlyList<ListenerLedger> ledgers,
+    ListenerTotals totals, TimeProvider time, ILogger logger, Func<ValueTask> closeAll)
+{
+    private static readonly TimeSpan TotalsEvery = TimeSpan.FromSeconds(10);
+
+    public IReadOnlyList<IListener> Listeners => listeners;
+
+    /// <summary>Opens every socket; when one cannot be opened nothing is served.</summary>
+    public async Task BindAsync(CancellationToken cancel)
+    {
+        foreach (var listener in listeners)
+            await listener.BindAsync(cancel);
+    }
+
+    /// <summary>Serves until <paramref name="stopping"/> fires, then stops in order; everything taken is durable when it returns.</summary>
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        using var leaving = new CancellationTokenSource();
+        var keeping = KeepTotalsAsync(leaving.Token);
+        try
+        {
+            await new Shutdown(listeners, RunViewsAsync, log.FlushAsync).RunAsync(stopping);
+        }
+        finally
+        {
+            await leaving.CancelAsync();
+            await keeping;
+            await closeAll();
+        }
+    }
+
+    private Task RunViewsAsync(CancellationToken leaving) => Task.WhenAll(views.Select(view => view.RunAsync(leaving)));
+
+    private async Task KeepTotalsAsync(CancellationToken leaving)
+    {
+        using var timer = new PeriodicTimer(TotalsEvery, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(leaving))
+                SaveTotals();
+        }
+        catch (OperationCanceledException)
+        {
+            SaveTotals();
+        }
+    }
+
+    private void SaveTotals()
+    {
+        try
+        {
+            totals.Save(ledgers);
+        }
+        catch (Exception e)
+        {
+            // Totals are for people; the books of this run and the log are not touched by losing them.
+            ServerLog.TotalsNotSaved(logger, e.Message);
+        }
+    }
+}
