@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Net;
 using System.Runtime.InteropServices;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 using Millrace.Commands.Simulate;
@@ -41,7 +42,7 @@ internal static class ServeCommand
         var logger = logs.CreateLogger("Millrace");
         using var folder = DataFolder.Open(data);
 
-        var server = await Composition.ComposeAsync(options, folder, TimeProvider.System, logs, stopping.Token);
+        var server = await new Composition(options, folder, TimeProvider.System, logs).ComposeAsync(stopping.Token);
         await server.BindAsync(stopping.Token);
         PrintReady(server, options, folder);
 

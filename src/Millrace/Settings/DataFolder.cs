@@ -25,6 +25,7 @@ internal sealed class DataFolder : IDisposable
     public string Registry => System.IO.Path.Combine(Path, "registry.db");
     public string DeadLetters => System.IO.Path.Combine(Path, "dead-letter");
     public string Views => System.IO.Path.Combine(Path, "views");
+    public string NewestValues => System.IO.Path.Combine(Path, "newest-values.db");
     public string AdminToken => System.IO.Path.Combine(Path, "admin-token");
 
     /// <summary>Opens or makes the folder and takes its lock.</summary>

@@ -1,0 +1,249 @@
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging;
+using Millrace.Codecs;
+using Millrace.Core;
+using Millrace.Listeners;
+using Millrace.Listeners.Middleware;
+using Millrace.Listeners.Tcp;
+using Millrace.Listeners.Udp;
+using Millrace.Log;
+using Millrace.Log.Disk;
+using Millrace.MySql;
+using Millrace.Processing;
+using Millrace.Processing.DeadLetters;
+using Millrace.Processing.Enrolling;
+using Millrace.Processing.Latest;
+using Millrace.Processing.SqlView;
+using Millrace.Registry;
+using Millrace.Settings;
+using Millrace.Web;
+
+namespace Millrace;
+
+/// <summary>
+/// The one list of what exists: the path of a reading from the listeners to the views, each part given what it works
+/// with. A new protocol, format or view is a folder and a line here.
+/// </summary>
+internal sealed class Composition(ServerOptions options, DataFolder folder, TimeProvider time, ILoggerFactory logs)
+{
+    private static readonly TimeSpan LatestSnapshotEvery = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan EnrolmentEvery = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan SqlCheckpointEvery = TimeSpan.FromSeconds(5);
+
+    private readonly List<ListenerLedger> _ledgers = [];
+    private readonly List<IListener> _listeners = [];
+    private readonly List<ViewRunner> _views = [];
+    private readonly Stack<Func<ValueTask>> _closing = [];
+
+    /// <exception cref="StartException">Something below the data folder cannot be opened; the message says what to do.</exception>
+    public async Task<Server> ComposeAsync(CancellationToken cancel)
+    {
+        try
+        {
+            return await BuildAsync(cancel);
+        }
+        catch (Exception e) when (e is LogFolderException or IOException or UnauthorizedAccessException)
+        {
+            await CloseAllAsync();
+            throw new StartException(e.Message, e);
+        }
+        catch
+        {
+            await CloseAllAsync();
+            throw;
+        }
+    }
+
+    private async Task<Server> BuildAsync(CancellationToken cancel)
+    {
+        var database = Closing(SqliteDatabase.Open(folder.Registry));
+        var registry = new SqliteRegistry(database, time);
+        var tokens = Closing(new SqliteTokens(database, registry, time, logs.CreateLogger<SqliteTokens>()));
+        var totals = new ListenerTotals(database);
+        if (options.Security == SecurityMode.Token)
+            tokens.EnsureAdminToken(folder.AdminToken);
+
+        var log = await OpenLogAsync();
+        _closing.Push(log.DisposeAsync);
+
+        var devices = Closing(new DeviceTable(log.PartitionCount, options.Devices.Max));
+        devices.Follow(registry);
+        var latest = new LatestValueView(devices, Path.Combine(folder.Views, "latest"), time, logs.CreateLogger<LatestValueView>());
+        var enrolment = new EnrolmentView(devices, registry, logs.CreateLogger<EnrolmentView>());
+        var admission = new Admission(
+            devices, log, latest, _ledgers,
+            new AdmissionOptions { Enrolment = options.Devices.Enrolment, ReadingsPerSecond = options.Devices.ReadingsPerSecond }, time);
+        var deadLetters = new DeadLetterStore(folder.DeadLetters, time, logs.CreateLogger("Millrace.DeadLetters"));
+        _closing.Push(deadLetters.DisposeAsync);
+
+        AddView(log, latest, LatestSnapshotEvery);
+        AddView(log, enrolment, EnrolmentEvery);
+        if (OpenSqlTable() is { } table)
+            AddView(log, SqlView(table, latest, registry), SqlCheckpointEvery);
+
+        var decoder = new Decoder(new DecoderOptions { GasMeter = options.GasMeter, PayloadBytesMax = options.PayloadBytesMax });
+        var context = new ListenerContext(log, admission, deadLetters, decoder, time, options.Security);
+        AddUdp(context);
+        AddTcp(context);
+        AddMiddleware(context, latest, tokens);
+        AddHttp(context, registry, tokens, latest, deadLetters, totals);
+        return new Server(log, _listeners, _views, _ledgers, totals, time, logs.CreateLogger("Millrace"), CloseAllAsync);
+    }
+
+    private Task<SegmentLog> OpenLogAsync()
+    {
+        if (!options.Log.Flush)
+            ServerLog.FlushOff(logs.CreateLogger("Millrace"));
+        return SegmentLog.OpenAsync(
+            new LogOptions
+            {
+                Folder = folder.Log,
+                Partitions = options.Log.Partitions,
+                SegmentBytes = options.Log.SegmentBytes,
+                RetentionAge = options.Log.RetentionAge,
+                RetentionBytes = options.Log.RetentionBytes == 0 ? null : options.Log.RetentionBytes,
+                ReserveBytes = options.Log.ReserveBytes,
+            },
+            options.Log.Flush ? PhysicalDisk.Instance : new UnflushedDisk(PhysicalDisk.Instance), time, logs.CreateLogger<SegmentLog>());
+    }
+
+    private void AddView(SegmentLog log, IReadingView view, TimeSpan checkpointEvery)
+    {
+        var runner = new ViewRunner(log, view, checkpointEvery, time, logs.CreateLogger<ViewRunner>());
+        var hold = log.HoldFrom(() => runner.Position);
+        _closing.Push(() => { hold.Dispose(); return ValueTask.CompletedTask; });
+        _views.Add(runner);
+    }
+
+    private ISqlValueTable? OpenSqlTable()
+    {
+        var view = options.SqlView;
+        var names = new SqlValueNames(view.Table, view.IdColumn, view.DataColumn);
+        return view.Provider switch
+        {
+            "sqlite" => new SqliteValueTable(
+                view.Connection.Length > 0 ? view.Connection : new SqliteConnectionStringBuilder { DataSource = folder.NewestValues }.ConnectionString, names),
+            "postgres" => new PostgresValueTable(view.Connection, names),
+            "mysql" => new MySqlValueTable(view.Connection, names),
+            _ => null,
+        };
+    }
+
+    private SqlValueView SqlView(ISqlValueTable table, ILatestReadings latest, SqliteRegistry registry) => new(
+        table, latest,
+        () => registry.AllIds().Where(device => device.Tenant == 0 && !device.Blocked).Select(device => device.Id),
+        Path.Combine(folder.Views, "sql.json"), options.SqlView.Writers, time, logs.CreateLogger<SqlValueView>());
+
+    private void AddUdp(ListenerContext context)
+    {
+        var ledger = Ledger(ListenerId.Udp);
+        if (options.Udp.Endpoint is not { } endpoint)
+            return;
+        var udp = new UdpListenerOptions
+        {
+            Endpoint = endpoint,
+            AllowAnonymous = options.Udp.AllowAnonymous,
+            QueueBytes = options.Udp.QueueBytes,
+            ReadingsPerAddressPerSecond = options.RequestsPerAddressPerSecond,
+        };
+        _listeners.Add(Closing(new UdpListener(udp, context, ledger, logs.CreateLogger<UdpListener>())));
+    }
+
+    private void AddTcp(ListenerContext context)
+    {
+        var ledger = Ledger(ListenerId.Tcp);
+        if (options.Tcp.Endpoint is not { } endpoint)
+            return;
+        var tcp = new TcpLineListenerOptions
+        {
+            Endpoint = endpoint,
+            AllowAnonymous = options.Tcp.AllowAnonymous,
+            QueueBytes = options.Tcp.QueueBytes,
+            Acknowledge = options.Tcp.Acknowledge,
+            Idle = options.Tcp.Idle,
+            ConnectionsMax = options.Tcp.ConnectionsMax,
+            ReadingsPerAddressPerSecond = options.RequestsPerAddressPerSecond,
+        };
+        _listeners.Add(Closing(new TcpLineListener(tcp, context, ledger, logs.CreateLogger<TcpLineListener>())));
+    }
+
+    private void AddMiddleware(ListenerContext context, ILatestReadings latest, ITokenStore tokens)
+    {
+        var ledger = Ledger(ListenerId.Middleware);
+        if (options.Http.MiddlewareEndpoint is not { } endpoint)
+            return;
+        var middleware = new MiddlewareOptions
+        {
+            Endpoint = endpoint,
+            AllowAnonymous = options.Http.MiddlewareAllowAnonymous,
+            AllowedHosts = options.Http.AllowedHosts,
+        };
+        var listener = new MiddlewareListener(
+            middleware, context.Log, ledger, context.Decoder, context.Admission, context.DeadLetters, latest, options.Security, tokens, time, logs);
+        _closing.Push(listener.DisposeAsync);
+        _listeners.Add(listener);
+    }
+
+    private void AddHttp(
+        ListenerContext context, IDeviceRegistry registry, ITokenStore tokens, ILatestReadings latest, DeadLetterStore deadLetters, ListenerTotals totals)
+    {
+        Ledger(ListenerId.Http);
+        if (options.Http.Endpoint is null && options.Http.HttpsEndpoint is null)
+            return;
+        var web = new WebHost(
+            new WebOptions
+            {
+                Endpoint = options.Http.Endpoint,
+                HttpsEndpoint = options.Http.HttpsEndpoint,
+                Certificate = options.Http.Certificate,
+                Key = options.Http.Key,
+                AllowedHosts = options.Http.AllowedHosts,
+                Mode = options.Security,
+                BodyBytesMax = options.Http.BodyBytesMax,
+                ReadingBytesMax = options.PayloadBytesMax,
+                RequestsPerAddressPerSecond = options.RequestsPerAddressPerSecond,
+                DataFolder = folder.Path,
+            },
+            new WebParts
+            {
+                Log = context.Log,
+                Registry = registry,
+                Tokens = tokens,
+                Decoder = context.Decoder,
+                Admission = context.Admission,
+                DeadLetters = deadLetters,
+                DeadLetterStore = deadLetters,
+                Latest = latest,
+                Ledgers = _ledgers,
+                Views = () => [.. _views.Select(view => new ViewStatus(
+                    view.Name, view.State.ToString().ToLowerInvariant(), view.Position, view.Skipped, view.LastError))],
+                Totals = totals,
+                Listeners = () => _listeners,
+                Time = time,
+                Logs = logs,
+            });
+        _closing.Push(web.DisposeAsync);
+        _listeners.InsertRange(0, web.Listeners);
+    }
+
+    private ListenerLedger Ledger(ListenerId id)
+    {
+        var ledger = new ListenerLedger(id);
+        _ledgers.Add(ledger);
+        return ledger;
+    }
+
+    private T Closing<T>(T part)
+        where T : IDisposable
+    {
+        _closing.Push(() => { part.Dispose(); return ValueTask.CompletedTask; });
+        return part;
+    }
+
+    /// <summary>Closes what was opened, the last first.</summary>
+    private async ValueTask CloseAllAsync()
+    {
+        while (_closing.TryPop(out var close))
+            await close();
+    }
+}
