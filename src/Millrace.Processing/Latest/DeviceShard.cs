@@ -103,7 +103,10 @@ internal sealed unsafe class DeviceShard : IDisposable
             if (table.TryAddKnown())
                 Insert(hash, record.Bytes, new EntryHead
                 {
-                    State = EntryState.HasReading, Sequence = record.Sequence, ReceivedAt = record.ReceivedAt, LastSeenAt = record.ReceivedAt,
+                    State = EntryState.HasReading,
+                    Sequence = record.Sequence,
+                    ReceivedAt = record.ReceivedAt,
+                    LastSeenAt = record.ReceivedAt,
                 });
             return;
         }

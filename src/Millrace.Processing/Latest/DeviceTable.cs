@@ -219,7 +219,7 @@ public sealed unsafe class DeviceTable : IDisposable
     internal static bool Walk(DeviceShard shard, EntryVisitor visit, CancellationToken cancel, Action? between = null)
     {
         var generation = shard.Generation;
-        for (uint bucket = 0; ; )
+        for (uint bucket = 0; ;)
         {
             cancel.ThrowIfCancellationRequested();
             lock (shard.Gate)
