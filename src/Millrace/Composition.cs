@@ -86,7 +86,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         AddUdp(context);
         AddTcp(context);
         AddMiddleware(context, latest, tokens);
-        AddHttp(context, registry, tokens, latest, deadLetters, totals);
+        AddHttp(context, registry, tokens, latest, devices, deadLetters, totals);
         return new Server(log, _listeners, _views, _ledgers, totals, time, logs.CreateLogger("Millrace"), CloseAllAsync);
     }
 
@@ -185,7 +185,8 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     }
 
     private void AddHttp(
-        ListenerContext context, IDeviceRegistry registry, ITokenStore tokens, ILatestReadings latest, DeadLetterStore deadLetters, ListenerTotals totals)
+        ListenerContext context, IDeviceRegistry registry, ITokenStore tokens, ILatestReadings latest, DeviceTable devices, DeadLetterStore deadLetters,
+        ListenerTotals totals)
     {
         Ledger(ListenerId.Http);
         if (options.Http.Endpoint is null && options.Http.HttpsEndpoint is null)
@@ -214,6 +215,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 DeadLetters = deadLetters,
                 DeadLetterStore = deadLetters,
                 Latest = latest,
+                Devices = devices,
                 Ledgers = _ledgers,
                 Views = () => [.. _views.Select(view => new ViewStatus(
                     view.Name, view.State.ToString().ToLowerInvariant(), view.Position, view.Skipped, view.LastError))],
