@@ -142,15 +142,4 @@ internal sealed class KeyMap
         large.Clear();
         Array.Fill(slots, -1);
     }
-
-    /// <summary>Numbers of the entries in the order of their keys' bytes.</summary>
-    public int[] Sorted()
-    {
-        var order = new int[Count];
-        for (var index = 0; index < order.Length; index++)
-            order[index] = index;
-        if (Count > 1)
-            Array.Sort(order, (a, b) => KeyAt(a).SequenceCompareTo(KeyAt(b)));
-        return order;
-    }
 }

@@ -18,7 +18,8 @@ internal interface IWindowResults
 /// </summary>
 internal abstract class Window(AggregateSet aggregates, int partitions, IWindowResults results)
 {
-    private readonly List<(int Table, int Group)> order = [];
+    private readonly KeyOrder order = new();
+    private readonly List<KeyMap> maps = [];
 
     protected AggregateSet Aggregates => aggregates;
 
@@ -47,22 +48,15 @@ internal abstract class Window(AggregateSet aggregates, int partitions, IWindowR
     /// <summary>Emits all groups of the shards, in order of their keys whatever the number of shards.</summary>
     protected void Flush(long end, GroupTable[] tables)
     {
-        order.Clear();
-        for (var table = 0; table < tables.Length; table++)
+        maps.Clear();
+        foreach (var table in tables)
+            maps.Add(table.Keys);
+        foreach (var item in order.Sort(maps))
         {
-            for (var group = 0; group < tables[table].Count; group++)
-                order.Add((table, group));
-        }
-
-        if (order.Count > 1)
-        {
-            order.Sort((a, b) => tables[a.Table].Keys.KeyAt(a.Group).SequenceCompareTo(tables[b.Table].Keys.KeyAt(b.Group)));
-        }
-
-        foreach (var (table, group) in order)
-        {
-            var (bytes, offset, _) = tables[table].Keys.Locate(group);
-            results.Emit(end, bytes, offset, tables[table].Words(group), tables[table].References(group));
+            var table = tables[KeyOrder.MapOf(item)];
+            var group = KeyOrder.NumberOf(item);
+            var (bytes, offset, _) = table.Keys.Locate(group);
+            results.Emit(end, bytes, offset, table.Words(group), table.References(group));
         }
     }
 
