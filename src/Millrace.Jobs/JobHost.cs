@@ -1,0 +1,415 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using Millrace.Core;
+using Millrace.Jobs.Definitions;
+using Millrace.Jobs.Running;
+using Millrace.Outputs;
+using Millrace.Outputs.Live;
+
+namespace Millrace.Jobs;
+
+/// <summary>A job as the API shows it.</summary>
+public sealed record JobInfo(string Name, int Version, bool Running, JsonObject Definition, JobStatus Status, IReadOnlyList<string> Warnings);
+
+/// <summary>The jobs of this server: their definitions on disk, their running, their status. Thread-safe.</summary>
+public sealed class JobHost : IAsyncDisposable
+{
+    private static readonly TimeSpan PauseMin = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan PauseMax = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan BeatEvery = TimeSpan.FromSeconds(10);
+
+    private readonly JobServices _services;
+    private readonly ILogger _log;
+    private readonly Downtime _downtime;
+    private readonly ConcurrentDictionary<string, Entry> _jobs = new(StringComparer.OrdinalIgnoreCase);
+    private readonly SemaphoreSlim _changing = new(1, 1);
+    private bool _leaving;
+
+    /// <summary>A job and its running, if it runs. Changed only under the gate.</summary>
+    private sealed class Entry
+    {
+        public required JobRecord Record { get; set; }
+        public JobDefinition? Definition { get; set; }
+        public IReadOnlyList<string> Warnings { get; set; } = [];
+        public CancellationTokenSource? Stop { get; set; }
+        public Task Running { get; set; } = Task.CompletedTask;
+        public JobRun? Run { get; set; }
+        public JobState? Trouble { get; set; }
+        public string? LastError { get; set; }
+        public long? LastErrorAt { get; set; }
+        public ConcurrentDictionary<string, LiveOutput> Live { get; } = new(StringComparer.OrdinalIgnoreCase);
+    }
+
+    public JobHost(JobServices services)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        _services = services;
+        _log = services.Logs.CreateLogger("Millrace.Jobs");
+        Directory.CreateDirectory(services.Folder);
+        _downtime = new Downtime(Path.Combine(services.Folder, "uptime.json"), services.Time);
+        foreach (var folder in Directory.EnumerateDirectories(services.Folder).Where(JobRecord.Exists))
+            Load(folder);
+    }
+
+    /// <summary>Starts the jobs that ran, and keeps them running until <paramref name="leaving"/> fires; then all save and stop. Never throws.</summary>
+    public async Task RunAsync(CancellationToken leaving)
+    {
+        await _changing.WaitAsync(CancellationToken.None);
+        try
+        {
+            foreach (var entry in _jobs.Values.Where(e => e.Record is { Running: true, Definition: not null }))
+                Begin(entry);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+
+        while (!leaving.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(BeatEvery, _services.Time, leaving);
+                _downtime.Beat(_services.Time.Now());
+            }
+            catch (OperationCanceledException)
+            {
+                // Leaving.
+            }
+            catch (IOException e)
+            {
+                JobsLog.WatchFailed(_log, (int)BeatEvery.TotalSeconds, e);
+            }
+        }
+
+        await DisposeAsync();
+    }
+
+    /// <summary>Stops every job at its snapshot.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _changing.WaitAsync(CancellationToken.None);
+        try
+        {
+            _leaving = true;
+            await Task.WhenAll(_jobs.Values.Select(e => HaltAsync(e).AsTask()));
+            _downtime.Beat(_services.Time.Now());
+        }
+        catch (IOException e)
+        {
+            JobsLog.WatchFailed(_log, 0, e);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    public IReadOnlyList<JobInfo> List(ushort tenant) =>
+        [.. _jobs.Values.Where(e => e.Record.Tenant == tenant && e.Record.Definition is not null).OrderBy(e => e.Record.Name, StringComparer.Ordinal).Select(Info)];
+
+    /// <summary>Every job of every tenant, for metrics and the watch over the server.</summary>
+    public IReadOnlyList<JobInfo> All() => [.. _jobs.Values.Where(e => e.Record.Definition is not null).Select(Info)];
+
+    public JobInfo? Find(ushort tenant, string name) =>
+        _jobs.TryGetValue(name, out var entry) && entry.Record.Tenant == tenant && entry.Record.Definition is not null ? Info(entry) : null;
+
+    /// <summary>Checks a script as a job over telemetry would be compiled.</summary>
+    public (IReadOnlyList<JobError> Errors, IReadOnlyList<JobError> Warnings) Check(string query)
+    {
+        var definition = new JobDefinition(
+            "check", query, null, [], StartKind.Now, 0, TimeSpan.FromSeconds(5), TimeSpan.Zero, StreamSql.OrderPolicy.Adjust,
+            JobDefinition.MemoryLimitMbDefault, []);
+        var compiled = definition.Compile(_services.Functions);
+        return ([.. compiled.Errors.Select(e => new JobError(e.Line, e.Column, e.Message))], [.. compiled.Warnings.Select(e => new JobError(e.Line, e.Column, e.Message))]);
+    }
+
+    /// <summary>Makes a job or a new version of one; it starts unless the definition says <c>"start": false</c>.</summary>
+    /// <returns>The job, and whether it is new.</returns>
+    /// <exception cref="JobDefinitionException">What is wrong.</exception>
+    public async Task<(JobInfo Job, bool IsNew)> PutAsync(ushort tenant, string name, JsonObject source)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        await _changing.WaitAsync(CancellationToken.None);
+        try
+        {
+            var existing = _jobs.GetValueOrDefault(name);
+            if (existing is not null && existing.Record.Definition is not null && existing.Record.Tenant != tenant)
+                throw new JobDefinitionException([new JobError(1, 1, $"name: '{name}' is taken; choose another one")]);
+            var before = existing?.Record.Definition;
+            source = JobSecrets.Unmask(source, before);
+            var definition = JobDefinitionReader.Read(name, source, _services.Functions);
+            if (new OutputFactory(_services).Check(definition) is { Count: > 0 } wrong)
+                throw new JobDefinitionException(wrong);
+            var start = source["start"] is not JsonValue flag || !flag.TryGetValue<bool>(out var yes) || yes;
+            if (existing is not null && before is not null && JsonNode.DeepEquals(before, source))
+            {
+                if (start && !existing.Record.Running)
+                    StartStopped(existing);
+                return (Info(existing), false);
+            }
+
+            var entry = existing ?? new Entry { Record = new JobRecord(name, tenant, 0, false, null, false, 0, null, null) };
+            var old = entry.Record;
+            await HaltAsync(entry);
+            var emitFrom = EmitFromOf(definition, old, before);
+            entry.Record = old with
+            {
+                Tenant = tenant, Version = old.Version + 1, Running = start, EmitFrom = start ? emitFrom ?? FirstStart(definition) : emitFrom, Begun = false,
+                ChangedAt = _services.Time.Now(), Problem = null, Definition = source,
+            };
+            SetDefinition(entry, definition);
+            (entry.Trouble, entry.LastError, entry.Run) = (null, null, null);
+            entry.Record.Save(FolderOf(name));
+            _jobs[name] = entry;
+            if (start)
+                Begin(entry);
+            return (Info(entry), before is null);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    /// <summary>Starts a stopped job at its snapshot; false when there is no such job.</summary>
+    public Task<bool> StartAsync(ushort tenant, string name) => ChangeAsync(tenant, name, entry =>
+    {
+        if (!entry.Running.IsCompleted && entry.Stop is { IsCancellationRequested: false })
+            return ValueTask.CompletedTask;
+        StartStopped(entry);
+        return ValueTask.CompletedTask;
+    });
+
+    /// <summary>Stops a job at a snapshot; its rows wait in the outboxes; false when there is no such job.</summary>
+    public Task<bool> StopAsync(ushort tenant, string name) => ChangeAsync(tenant, name, async entry =>
+    {
+        entry.Record = entry.Record with { Running = false };
+        entry.Record.Save(FolderOf(name));
+        await HaltAsync(entry);
+        entry.Trouble = null;
+    });
+
+    /// <summary>Removes a job with its state and the rows that wait; what outputs hold stays. False when there is no such job.</summary>
+    public Task<bool> DeleteAsync(ushort tenant, string name) => ChangeAsync(tenant, name, async entry =>
+    {
+        await HaltAsync(entry);
+        var folder = FolderOf(name);
+        foreach (var path in Directory.EnumerateFileSystemEntries(folder).ToList())
+        {
+            if (Directory.Exists(path))
+                Directory.Delete(path, recursive: true);
+            else if (Path.GetFileName(path) != "job.json")
+                File.Delete(path);
+        }
+
+        entry.Record = entry.Record with { Running = false, Definition = null, EmitFrom = null, Begun = false };
+        entry.Record.Save(folder);
+        entry.Definition = null;
+        entry.Live.Clear();
+    });
+
+    /// <summary>The last rows of an output, oldest first; null when the job is unknown.</summary>
+    public IReadOnlyList<OutputRow>? LastRows(ushort tenant, string name, string output, int count) =>
+        Find(tenant, name) is null ? null : _jobs[name].Live.TryGetValue(output, out var live) ? live.Last(count) : [];
+
+    /// <summary>The live rows of an output, to follow them; null when the job is unknown.</summary>
+    public LiveOutput? Live(ushort tenant, string name, string output) =>
+        Find(tenant, name) is null ? null : _jobs[name].Live.GetOrAdd(output, static _ => new LiveOutput());
+
+    /// <summary>Runs a definition over recorded readings and gives what it would have emitted.</summary>
+    /// <exception cref="JobDefinitionException">What is wrong with it.</exception>
+    public Task<JobPreview> PreviewAsync(ushort tenant, JsonObject source, long from, long to, int limit, CancellationToken cancel)
+    {
+        var name = source["name"] is JsonValue v && v.TryGetValue<string>(out var text) ? text : "preview";
+        var definition = JobDefinitionReader.Read(name, source, _services.Functions);
+        return Task.Run(() => JobPreviewRun.RunAsync(definition, tenant, from, to, limit, _services, cancel), cancel);
+    }
+
+    /// <summary>Times in which this server was down, as far as known.</summary>
+    public IReadOnlyList<(long From, long To)> DowntimeGaps => _downtime.Gaps;
+
+    private async Task<bool> ChangeAsync(ushort tenant, string name, Func<Entry, ValueTask> change)
+    {
+        await _changing.WaitAsync(CancellationToken.None);
+        try
+        {
+            if (!_jobs.TryGetValue(name, out var entry) || entry.Record.Tenant != tenant || entry.Record.Definition is null)
+                return false;
+            await change(entry);
+            return true;
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    private void Load(string folder)
+    {
+        try
+        {
+            var record = JobRecord.Load(folder);
+            var entry = new Entry { Record = record };
+            if (record.Definition is not null)
+            {
+                try
+                {
+                    SetDefinition(entry, JobDefinitionReader.Read(record.Name, record.Definition, _services.Functions));
+                }
+                catch (JobDefinitionException e)
+                {
+                    // A release may refuse what an older one took: the job stays, stopped, and says why.
+                    Fail(entry, e.Message);
+                }
+            }
+
+            _jobs[record.Name] = entry;
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            JobsLog.DefinitionUnreadable(_log, Path.GetFileName(folder), e.Message);
+        }
+    }
+
+    private void SetDefinition(Entry entry, JobDefinition definition)
+    {
+        entry.Definition = definition;
+        entry.Warnings = [.. definition.Compile(_services.Functions).Warnings.Select(w => w.ToString()!)];
+    }
+
+    /// <summary>Where a new version begins: at the old one's place, unless it is told otherwise; null: at its first start.</summary>
+    private long? EmitFromOf(JobDefinition definition, JobRecord old, JsonObject? before)
+    {
+        var told = definition.Source["startFrom"] is { } wish && !JsonNode.DeepEquals(wish, before?["startFrom"]);
+        if (before is null || told || old.EmitFrom is null)
+            return null;
+        return new JobSnapshot(FolderOf(old.Name)).Load(old.Version) is { } snapshot ? snapshot.Head.LastArrival + 1 : old.EmitFrom;
+    }
+
+    private long FirstStart(JobDefinition definition) => definition.StartFrom switch
+    {
+        StartKind.Beginning => long.MinValue,
+        StartKind.Time => definition.StartTime,
+        _ => Math.Max(_services.Time.Now(), _services.Log.ArrivalLowWater + 1),
+    };
+
+    private void StartStopped(Entry entry)
+    {
+        if (entry.Definition is null)
+            return;
+        entry.Record = entry.Record with { Running = true, Problem = null, EmitFrom = entry.Record.EmitFrom ?? FirstStart(entry.Definition) };
+        entry.Record.Save(FolderOf(entry.Record.Name));
+        Begin(entry);
+    }
+
+    private void Begin(Entry entry)
+    {
+        if (_leaving || entry.Definition is null)
+            return;
+        entry.Stop?.Dispose();
+        entry.Stop = new CancellationTokenSource();
+        (entry.Trouble, entry.LastError) = (null, null);
+        var stop = entry.Stop.Token;
+        entry.Running = Task.Run(() => KeepRunningAsync(entry, stop), CancellationToken.None);
+    }
+
+    private static async ValueTask HaltAsync(Entry entry)
+    {
+        if (entry.Stop is { } stop)
+            await stop.CancelAsync();
+        await entry.Running;
+    }
+
+    /// <summary>Runs a job again and again until it is told to stop or cannot go on. Never throws.</summary>
+    private async Task KeepRunningAsync(Entry entry, CancellationToken stop)
+    {
+        var pause = PauseMin;
+        var folder = FolderOf(entry.Record.Name);
+        while (!stop.IsCancellationRequested)
+        {
+            var startedAt = _services.Time.GetTimestamp();
+            try
+            {
+                var record = entry.Record;
+                // A version that has a snapshot has given out numbers.
+                if (!record.Begun && new JobSnapshot(folder).Load(record.Version) is not null)
+                {
+                    entry.Record = record = record with { Begun = true };
+                    record.Save(folder);
+                }
+
+                var run = new JobRun(
+                    entry.Definition!, record.Tenant, record.Version, new JobStart(record.EmitFrom!.Value, record.Begun), folder, _services, _downtime,
+                    output => entry.Live.GetOrAdd(output, static _ => new LiveOutput()), _log);
+                entry.Run = run;
+                entry.Trouble = null;
+                await run.RunAsync(stop);
+                JobsLog.Stopped(_log, record.Name);
+                return;
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e) when (e is StreamSql.QueryMemoryException or JobDefinitionException)
+            {
+                Fail(entry, e.Message);
+                return;
+            }
+            catch (JobStateLostException e)
+            {
+                // New numbers for new rows: the outputs would take them for repeats otherwise.
+                Note(entry, JobState.Retrying, e.Message + "; a new version begins here, rows in between are not made");
+                entry.Record = entry.Record with { Version = entry.Record.Version + 1, Begun = false, EmitFrom = _services.Time.Now(), Problem = e.Message };
+                entry.Record.Save(folder);
+            }
+            catch (Exception e)
+            {
+                if (_services.Time.GetElapsedTime(startedAt) > PauseMax)
+                    pause = PauseMin;
+                Note(entry, JobState.Retrying, e.Message);
+                JobsLog.Faulted(_log, entry.Record.Name, pause.TotalSeconds, e);
+                await PauseAsync(pause, stop);
+                pause = pause * 2 < PauseMax ? pause * 2 : PauseMax;
+            }
+        }
+    }
+
+    private async Task PauseAsync(TimeSpan pause, CancellationToken stop)
+    {
+        try
+        {
+            await Task.Delay(pause, _services.Time, stop);
+        }
+        catch (OperationCanceledException)
+        {
+            // Stopping; the loop's condition ends it.
+        }
+    }
+
+    private void Fail(Entry entry, string reason)
+    {
+        Note(entry, JobState.Failed, reason);
+        JobsLog.Failed(_log, entry.Record.Name, reason);
+    }
+
+    private void Note(Entry entry, JobState trouble, string reason) =>
+        (entry.Trouble, entry.LastError, entry.LastErrorAt) = (trouble, reason, _services.Time.Now());
+
+    private JobInfo Info(Entry entry)
+    {
+        var status = entry.Run?.Status ?? JobStatus.Stopped(entry.Record.Version);
+        if (entry.Trouble is { } trouble)
+            status = status with { State = trouble };
+        else if (entry.Running.IsCompleted)
+            status = status with { State = JobState.Stopped };
+        status = status with { LastError = entry.LastError ?? entry.Record.Problem, LastErrorAt = entry.LastErrorAt };
+        return new JobInfo(entry.Record.Name, entry.Record.Version, entry.Record.Running, entry.Record.Definition!, status, entry.Warnings);
+    }
+
+    /// <summary>Names are matched without regard to case, and so are folders everywhere.</summary>
+    private string FolderOf(string name) => Path.Combine(_services.Folder, name.ToLowerInvariant());
+}

@@ -1,0 +1,56 @@
+using Microsoft.Extensions.Logging;
+using Millrace.Core;
+using Millrace.Outputs.Delivery;
+using Millrace.Outputs.Email;
+using Millrace.Outputs.Files;
+using Millrace.Outputs.GoogleSheets;
+using Millrace.Outputs.Sql;
+using Millrace.Outputs.Webhook;
+using Millrace.Processing.DeadLetters;
+using Millrace.Registry.Alerts;
+using Millrace.StreamSql;
+
+namespace Millrace.Jobs;
+
+/// <summary>What jobs work with: everything is given, nothing is looked up.</summary>
+public sealed record JobServices
+{
+    public required IReadingLog Log { get; init; }
+
+    public required AlertBook Alerts { get; init; }
+
+    /// <summary>Where events go that a job cannot take; null: they are only counted.</summary>
+    public DeadLetterStore? DeadLetters { get; init; }
+
+    /// <summary>The data folder's <c>jobs</c>.</summary>
+    public required string Folder { get; init; }
+
+    public required AllowedFolders Folders { get; init; }
+
+    public SmtpOptions Smtp { get; init; } = new();
+
+    /// <summary>SQL dialects besides SQLite and PostgreSQL.</summary>
+    public IReadOnlyList<ISqlDialect> Dialects { get; init; } = [];
+
+    /// <summary>Functions <c>udf.…</c> that jobs may call; add them before the first job starts.</summary>
+    public FunctionRegistry Functions { get; init; } = new();
+
+    /// <summary>For webhooks and spreadsheets: never link-local addresses.</summary>
+    public HttpClient Http { get; init; } = GuardedHttp.Create();
+
+    public RetryPolicy Retry { get; init; } = new();
+
+    /// <summary>How often a job's state is saved at most; a restart reads no further back than this.</summary>
+    public TimeSpan SnapshotEvery { get; init; } = TimeSpan.FromSeconds(15);
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    public required ILoggerFactory Logs { get; init; }
+
+    internal CircuitBreaker Circuits => _circuits ??= new CircuitBreaker(Time);
+
+    internal SheetsQuota Quota => _quota ??= new SheetsQuota(Time);
+
+    private CircuitBreaker? _circuits;
+    private SheetsQuota? _quota;
+}

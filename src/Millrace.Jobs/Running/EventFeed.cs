@@ -1,0 +1,42 @@
+using System.Buffers;
+using System.Text;
+using Millrace.Codecs;
+using Millrace.Core;
+using Millrace.StreamSql;
+
+namespace Millrace.Jobs.Running;
+
+/// <summary>Gives the records of a block to an execution as events. Hot: a JSON payload goes as it lies in the block.</summary>
+internal sealed class EventFeed(ushort tenant, string job, int inputs)
+{
+    /// <summary>A reading with this property is meant for one job alone: an event that was driven again.</summary>
+    public static ReadOnlySpan<byte> JobProperty => "job"u8;
+
+    private readonly ArrayBufferWriter<byte> _view = new(4096);
+    private readonly byte[] _job = Encoding.UTF8.GetBytes(job);
+
+    /// <summary>The device of the event given last, for dead letters.</summary>
+    public string? Device { get; private set; }
+
+    /// <summary>Gives one record to every input; false when it is not this job's.</summary>
+    public bool Push(QueryExecution execution, in ReadingRecord record, int partition)
+    {
+        if (record.Tenant != tenant)
+            return false;
+        if (record.TryGetProperty(JobProperty, out var meant) && !meant.SequenceEqual(_job))
+            return false;
+        Device = Encoding.UTF8.GetString(record.Id);
+        var payload = record.Payload;
+        if (record.Format != PayloadFormat.Json)
+        {
+            _view.ResetWrittenCount();
+            PayloadView.WriteJson(in record, _view);
+            payload = _view.WrittenSpan;
+        }
+
+        var properties = new EventProperties(Device, partition);
+        for (var input = 0; input < inputs; input++)
+            execution.Push(input, record.ReceivedAt, payload, properties);
+        return true;
+    }
+}
