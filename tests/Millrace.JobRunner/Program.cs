@@ -75,8 +75,8 @@ async Task AppendAsync()
         if (seen[partition]++ < held[partition])
             continue;
         // Each round is a day later by the meters' own clocks.
-        var time = began.AddDays(n / devices).AddSeconds(n % devices % 3600);
-        var payload = Encoding.UTF8.GetBytes($$"""{"time":"{{time:yyyy-MM-ddTHH:mm:ssZ}}","register":{{(n / devices * 10) + (n % 7)}},"pad":"{{new string('x', 60)}}"}""");
+        var time = began.AddDays(n / devices).AddMilliseconds(n % devices * 3_600_000 / devices);
+        var payload = Encoding.UTF8.GetBytes($$"""{"time":"{{time:yyyy-MM-ddTHH:mm:ss.fffZ}}","register":{{(n / devices * 10) + (n % 7)}},"pad":"{{new string('x', 60)}}"}""");
         batch.Add(0, id, ListenerId.Http, PayloadFormat.Json, ReadingFlags.None, Micros.None, default, payload);
         if (batch.Count == 2000)
         {

@@ -59,7 +59,7 @@ public sealed class KilledJobTests
     private static readonly string Began = DateTime.UtcNow.AddDays(-Rounds).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 
     private static void WriteJob(TempFolder folder, string name) => File.WriteAllText(folder[name + ".json"], $$$"""
-        {"query":"SELECT id, register, register - LAG(register) OVER (PARTITION BY id LIMIT DURATION(day, 7)) AS use INTO rows FROM telemetry TIMESTAMP BY time OVER id",
+        {"query":"SELECT id, register, register - LAG(register) OVER (PARTITION BY id LIMIT DURATION(day, 7)) AS use INTO rows FROM telemetry TIMESTAMP BY time",
          "startFrom":"beginning","outputs":{"rows":{"kind":"files","path":"{{{name}}}.jsonl"}},"settings":{"late_arrival_seconds":604800}}
         """);
 
