@@ -100,7 +100,7 @@ internal sealed class Fleet
 
     /// <summary>Writes a device's next reading in the form a line or datagram carries it.</summary>
     /// <param name="unixMs">The device's clock.</param>
-    /// <param name="mark">What tells this reading from others of its device: its register in text, its number elsewhere.</param>
+    /// <param name="mark">What tells this reading from others of its device: its value's thousandths in text, its number elsewhere.</param>
     /// <returns>The bytes written, at most <see cref="ReadingBytesMax"/>.</returns>
     public int WriteNext(int device, long unixMs, Span<byte> target, out long mark)
     {
@@ -122,7 +122,7 @@ internal sealed class Fleet
             return WriteNext(device, unixMs, target, out mark);
 
         Step(device);
-        mark = SmallIntegers ? SmallInteger(device) : _used[device];
+        mark = SmallIntegers ? SmallInteger(device) * 1000 : _used[device];
         var text = new Utf8Line(target);
         text.Add("{\"id\":\""u8);
         text.Advance(WriteId(device, text.Rest));
@@ -142,8 +142,8 @@ internal sealed class Fleet
         text.Add(":"u8);
         if (SmallIntegers)
         {
-            mark = SmallInteger(device);
-            text.Add(mark);
+            mark = SmallInteger(device) * 1000;
+            text.Add(mark / 1000);
         }
         else
         {
