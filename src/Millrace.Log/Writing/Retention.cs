@@ -56,7 +56,7 @@ internal sealed class Retention(SegmentCatalog catalog, LogOptions options, Time
     {
         foreach (var hold in Volatile.Read(ref _holds))
         {
-            if (!end.IsAtOrBefore(hold.From()))
+            if (!hold.HasRead(end))
                 return true;
         }
 
@@ -75,7 +75,17 @@ internal sealed class Retention(SegmentCatalog catalog, LogOptions options, Time
 
     private sealed class Hold(Retention retention, Func<PositionVector> from) : IDisposable
     {
-        public Func<PositionVector> From => from;
+        public bool HasRead(PositionVector end)
+        {
+            try
+            {
+                return end.IsAtOrBefore(from());
+            }
+            catch (Exception)
+            {
+                return false; // A view that cannot say where it is has not read; its fault must not stop the log.
+            }
+        }
 
         public void Dispose()
         {
