@@ -1,0 +1,40 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging.Abstractions;
+using Millrace.Core;
+using Millrace.Log;
+using Millrace.Log.Disk;
+
+namespace Millrace.LogBench;
+
+/// <summary>How long a large log takes to open when the process before it was killed.</summary>
+internal static class Opening
+{
+    public static async Task RunAsync(string work, double gigabytes)
+    {
+        var options = new LogOptions { Folder = Path.Combine(work, "open"), RetentionBytes = long.MaxValue };
+        var copy = options with { Folder = Path.Combine(work, "killed") };
+        await using (var log = await SegmentLog.OpenAsync(options, PhysicalDisk.Instance, TimeProvider.System, NullLogger.Instance))
+        {
+            var appender = log.OpenAppender(new ListenerLedger(ListenerId.Http), 64 << 20);
+            var batches = Enumerable.Range(0, 8).Select(i => Load.Batch(log.PartitionCount, i, 2000, 430)).ToArray();
+            while (log.Bytes < gigabytes * 1e9)
+                await Task.WhenAll(batches.Select(b => appender.AppendAsync(b, CancellationToken.None).AsTask()));
+
+            // The files as they stand now are what a killed process leaves: no mark at the end.
+            Directory.CreateDirectory(copy.Folder);
+            foreach (var file in Directory.GetFiles(options.Folder))
+                File.CreateSymbolicLink(Path.Combine(copy.Folder, Path.GetFileName(file)), file);
+            var last = Directory.GetFiles(options.Folder, "*.segment").Order().Last();
+            File.Delete(Path.Combine(copy.Folder, Path.GetFileName(last)));
+            File.Copy(last, Path.Combine(copy.Folder, Path.GetFileName(last)));
+        }
+
+        var clock = Stopwatch.StartNew();
+        await using var opened = await SegmentLog.OpenAsync(copy, PhysicalDisk.Instance, TimeProvider.System, NullLogger.Instance);
+        Console.WriteLine($"opened {opened.Bytes / 1e9:N1} GB without a mark in {clock.ElapsedMilliseconds} ms");
+        clock.Restart();
+        using var reader = opened.OpenReader(opened.PositionAt(TimeProvider.System.Now() - (5 * Micros.PerSecond)));
+        var found = reader.TryRead()?.Count ?? 0;
+        Console.WriteLine($"found the place of a time and read its first block ({found} readings) in {clock.Elapsed.TotalMilliseconds:N1} ms");
+    }
+}
