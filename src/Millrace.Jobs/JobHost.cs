@@ -401,7 +401,8 @@ public sealed class JobHost : IAsyncDisposable
 
     private JobInfo Info(Entry entry)
     {
-        var status = entry.Run?.Status ?? JobStatus.Stopped(entry.Record.Version);
+        var status = entry.Run?.Status
+            ?? JobStatus.Stopped(entry.Record.Version) with { State = entry.Running.IsCompleted ? JobState.Stopped : JobState.Starting };
         if (entry.Trouble is { } trouble)
             status = status with { State = trouble };
         else if (entry.Running.IsCompleted)

@@ -1,9 +1,11 @@
 using Microsoft.Extensions.Logging;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.Jobs;
 using Millrace.Processing.DeadLetters;
 using Millrace.Processing.Latest;
 using Millrace.Registry;
+using Millrace.Registry.Alerts;
 
 namespace Millrace.Web;
 
@@ -39,6 +41,12 @@ public sealed record WebParts
 
     /// <summary>Dead letters to look at and to send again; null when none are kept.</summary>
     public DeadLetterStore? DeadLetterStore { get; init; }
+
+    /// <summary>Stream SQL jobs; null: their routes do not exist.</summary>
+    public JobHost? Jobs { get; init; }
+
+    /// <summary>Alerts; null: their routes do not exist.</summary>
+    public AlertBook? Alerts { get; init; }
 
     /// <summary>Endpoints of the other listeners by name, for status.</summary>
     public Func<IReadOnlyList<IListener>> Listeners { get; init; } = () => [];

@@ -2,6 +2,8 @@ using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.Jobs;
+using Millrace.Jobs.Alerting;
 using Millrace.Listeners;
 using Millrace.Listeners.Middleware;
 using Millrace.Listeners.Tcp;
@@ -9,12 +11,15 @@ using Millrace.Listeners.Udp;
 using Millrace.Log;
 using Millrace.Log.Disk;
 using Millrace.MySql;
+using Millrace.MySql.Outputs;
+using Millrace.Outputs.Files;
 using Millrace.Processing;
 using Millrace.Processing.DeadLetters;
 using Millrace.Processing.Enrolling;
 using Millrace.Processing.Latest;
 using Millrace.Processing.SqlView;
 using Millrace.Registry;
+using Millrace.Registry.Alerts;
 using Millrace.Settings;
 using Millrace.Web;
 
@@ -33,6 +38,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     private readonly List<ListenerLedger> _ledgers = [];
     private readonly List<IListener> _listeners = [];
     private readonly List<ViewRunner> _views = [];
+    private readonly List<Func<CancellationToken, Task>> _background = [];
     private readonly Stack<Func<ValueTask>> _closing = [];
 
     /// <exception cref="StartException">Something below the data folder cannot be opened; the message says what to do.</exception>
@@ -86,8 +92,9 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         AddUdp(context);
         AddTcp(context);
         AddMiddleware(context, latest, tokens);
-        AddHttp(context, registry, tokens, latest, devices, deadLetters, totals);
-        return new Server(log, _listeners, _views, _ledgers, totals, time, logs.CreateLogger("Millrace"), CloseAllAsync);
+        var (jobs, alerts) = AddJobs(log, database, deadLetters);
+        AddHttp(context, registry, tokens, latest, devices, deadLetters, totals, jobs, alerts);
+        return new Server(log, _listeners, _views, _background, _ledgers, totals, time, logs.CreateLogger("Millrace"), CloseAllAsync);
     }
 
     private Task<SegmentLog> OpenLogAsync()
@@ -186,7 +193,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
     private void AddHttp(
         ListenerContext context, IDeviceRegistry registry, ITokenStore tokens, ILatestReadings latest, DeviceTable devices, DeadLetterStore deadLetters,
-        ListenerTotals totals)
+        ListenerTotals totals, JobHost jobs, AlertBook alerts)
     {
         Ledger(ListenerId.Http);
         if (options.Http.Endpoint is null && options.Http.HttpsEndpoint is null)
@@ -220,12 +227,43 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 Views = () => [.. _views.Select(view => new ViewStatus(
                     view.Name, view.State.ToString().ToLowerInvariant(), view.Position, view.Skipped, view.LastError))],
                 Totals = totals,
+                Jobs = jobs,
+                Alerts = alerts,
                 Listeners = () => _listeners,
                 Time = time,
                 Logs = logs,
             });
         _closing.Push(web.DisposeAsync);
         _listeners.InsertRange(0, web.Listeners);
+    }
+
+    private (JobHost Jobs, AlertBook Alerts) AddJobs(SegmentLog log, SqliteDatabase database, DeadLetterStore deadLetters)
+    {
+        var alerts = new AlertBook(database, time);
+        var services = new JobServices
+        {
+            Log = log,
+            Alerts = alerts,
+            DeadLetters = deadLetters,
+            Folder = folder.Jobs,
+            Folders = new AllowedFolders(folder.Files, options.Jobs.Folders),
+            Smtp = options.Jobs.Smtp,
+            Dialects = [new MySqlDialect()],
+            Time = time,
+            Logs = logs,
+        };
+        var jobs = new JobHost(services);
+        var watch = new ServerWatch(
+            services, jobs,
+            new ServerWatchOptions
+            {
+                DataFolder = folder.Path,
+                Notify = options.Jobs.Notify,
+                Views = () => _views.Select(view => (view.Name, view.LagReadings)),
+            });
+        _background.Add(jobs.RunAsync);
+        _background.Add(watch.RunAsync);
+        return (jobs, alerts);
     }
 
     private ListenerLedger Ledger(ListenerId id)

@@ -8,7 +8,8 @@ namespace Millrace;
 
 /// <summary>The composed server: what it consists of, and its life from binding to the last flush.</summary>
 internal sealed class Server(
-    SegmentLog log, IReadOnlyList<IListener> listeners, IReadOnlyList<ViewRunner> views, IReadOnlyList<ListenerLedger> ledgers,
+    SegmentLog log, IReadOnlyList<IListener> listeners, IReadOnlyList<ViewRunner> views,
+    IReadOnlyList<Func<CancellationToken, Task>> background, IReadOnlyList<ListenerLedger> ledgers,
     ListenerTotals totals, TimeProvider time, ILogger logger, Func<ValueTask> closeAll)
 {
     private static readonly TimeSpan TotalsEvery = TimeSpan.FromSeconds(10);
@@ -39,7 +40,8 @@ internal sealed class Server(
         }
     }
 
-    private Task RunViewsAsync(CancellationToken leaving) => Task.WhenAll(views.Select(view => view.RunAsync(leaving)));
+    private Task RunViewsAsync(CancellationToken leaving) =>
+        Task.WhenAll(views.Select(view => view.RunAsync(leaving)).Concat(background.Select(run => run(leaving))));
 
     private async Task KeepTotalsAsync(CancellationToken leaving)
     {

@@ -14,6 +14,8 @@ internal static class ApiMap
         new ReadingsApi(state).Map(routes);
         new DeviceStreamApi(state).Map(routes);
         new DeviceTypesApi(state).Map(routes);
+        new JobsApi(state).Map(routes);
+        new AlertsApi(state).Map(routes);
         new DeadLettersApi(state).Map(routes);
         new TokensApi(state).Map(routes);
         new SessionApi(state).Map(routes);

@@ -14,6 +14,7 @@ internal static class CommandList
         ServeCommand.Create(),
         SimulateCommand.Create(),
         DevicesCommand.Create(),
+        AlertsCommand.Create(),
         StatusCommand.Create(),
         DoctorCommand.Create(),
         QueryCommand.Create(),

@@ -24,6 +24,8 @@ internal sealed class DataFolder : IDisposable
     public string Log => System.IO.Path.Combine(Path, "log");
     public string Registry => System.IO.Path.Combine(Path, "registry.db");
     public string DeadLetters => System.IO.Path.Combine(Path, "dead-letter");
+    public string Jobs => System.IO.Path.Combine(Path, "jobs");
+    public string Files => System.IO.Path.Combine(Path, "files");
     public string Views => System.IO.Path.Combine(Path, "views");
     public string NewestValues => System.IO.Path.Combine(Path, "newest-values.db");
     public string AdminToken => System.IO.Path.Combine(Path, "admin-token");

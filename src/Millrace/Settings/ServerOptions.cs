@@ -1,6 +1,7 @@
 using System.Net;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.Outputs.Email;
 
 namespace Millrace.Settings;
 
@@ -23,11 +24,14 @@ internal sealed record DeviceSettings(Enrolment Enrolment, long Max, double Read
 /// <summary>The relational table of newest values; Provider is null when off.</summary>
 internal sealed record SqlViewSettings(string? Provider, string Connection, string Table, string IdColumn, string DataColumn, int Writers);
 
+/// <summary>Stream SQL jobs and alerts.</summary>
+internal sealed record JobSettings(IReadOnlyList<string> Folders, IReadOnlyList<string> Notify, SmtpOptions Smtp);
+
 /// <summary>Everything that can be set, read once at start.</summary>
 internal sealed record ServerOptions(
     HttpSettings Http, TextListenerSettings Udp, TextListenerSettings Tcp, LogSettings Log, DeviceSettings Devices,
     SecurityMode Security, bool AllowOpen, SqlViewSettings SqlView, GasMeterVariant GasMeter, int PayloadBytesMax,
-    double RequestsPerAddressPerSecond, bool JsonLogs)
+    double RequestsPerAddressPerSecond, bool JsonLogs, JobSettings Jobs)
 {
     private const long GiB = 1L << 30;
 
@@ -42,7 +46,8 @@ internal sealed record ServerOptions(
             read.Choice("Codecs:GasMeter", GasMeterVariant.Standard, "how gas-meter payloads are decoded; article reproduces a published mistake"),
             (int)read.Number("Codecs:PayloadBytesMax", 256 << 10, 64, 1 << 20, "largest payload of one reading, bytes"),
             read.Number("Security:RequestsPerAddressPerSecond", 0, 0, 1_000_000, "readings or requests per second taken from one address; 0 is no limit"),
-            read.Choice("Logging:Format", LogFormat.Text, "form of log lines on stderr") == LogFormat.Json);
+            read.Choice("Logging:Format", LogFormat.Text, "form of log lines on stderr") == LogFormat.Json,
+            ReadJobs(read));
         options.CheckReach(read);
         return options;
     }
@@ -103,6 +108,25 @@ internal sealed record ServerOptions(
         if (provider is SqlProvider.MySql or SqlProvider.Postgres && view.Connection.Length == 0)
             read.Fail("SqlView:Connection", $"is needed for provider {view.Provider}");
         return view;
+    }
+
+    private static JobSettings ReadJobs(OptionReader read)
+    {
+        var smtp = new SmtpOptions
+        {
+            Host = read.Text("Smtp:Host", "", "mail server; without one no mail is sent"),
+            Port = (int)read.Number("Smtp:Port", 587, 1, 65_535, "its port"),
+            Security = read.Choice("Smtp:Security", SmtpSecurity.StartTls, "encryption; tls is from the first byte, usually port 465"),
+            User = read.Text("Smtp:User", "", "login; none when empty"),
+            Password = read.Text("Smtp:Password", "", "password of the login"),
+            From = read.Text("Smtp:From", "", "address mails come from"),
+            TrustedCertificate = read.Text("Smtp:TrustedCertificate", "", "certificate (PEM file) trusted besides the system's"),
+        };
+        if (smtp.Host.Length > 0 && !MailAddresses.IsValid(smtp.From))
+            read.Fail("Smtp:From", smtp.From.Length == 0 ? "is needed with Smtp:Host" : $"'{smtp.From}' is not a mail address");
+        return new JobSettings(
+            read.List("Jobs:Folders", "folders besides the data folder's files/ in which jobs may read and write files"),
+            read.List("Alerts:Notify", "mail or web addresses told of the server's own alerts"), smtp);
     }
 
     /// <summary>Open mode is for loopback; anything else needs tokens or a plain word of consent.</summary>
