@@ -1,0 +1,23 @@
+namespace Millrace.History.Archive;
+
+/// <summary>How the history is written.</summary>
+public sealed record ArchiveOptions
+{
+    /// <summary>Readings that are held in memory at most before they are written (1,000 to 10 million).</summary>
+    public int BufferRows { get; init; } = 400_000;
+
+    /// <summary>Bytes of ids and payloads that are held in memory at most.</summary>
+    public int BufferBytes { get; init; } = 96 << 20;
+
+    /// <summary>As many files of one day and generation are merged into one (2 to 64).</summary>
+    public int MergeFiles { get; init; } = 8;
+
+    /// <summary>Files are not merged beyond this many rows.</summary>
+    public long MergeRowsMax { get; init; } = 20_000_000;
+
+    /// <summary>zlib level of first files, which are merged soon; merged ones take 9.</summary>
+    public int FirstGzipLevel { get; init; } = 4;
+
+    /// <summary>A reading whose time lies further before its arrival than this is kept on the day of its arrival.</summary>
+    public int SkewDaysMax { get; init; } = 400;
+}

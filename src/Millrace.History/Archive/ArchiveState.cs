@@ -1,0 +1,23 @@
+using System.Text.Json.Serialization;
+
+namespace Millrace.History.Archive;
+
+/// <summary>One file of the history as its day's manifest has it. Times in µs; the range numbers readings of the whole log.</summary>
+public sealed record ArchivedFile(
+    string Name, long Rows, long Bytes, long From, long To, int Generation, long TimeMin, long TimeMax, long ReceivedMin, long ReceivedMax)
+{
+    internal static string NameOf(int generation, long from, long to) => $"r{generation}-{from:D12}-{to:D12}.parquet";
+}
+
+internal sealed record DayManifest(int Version, List<ArchivedFile> Files);
+
+/// <summary>A file that takes the place of others, or of none.</summary>
+internal sealed record PendingChange(string Folder, ArchivedFile? Add, List<string> Remove);
+
+internal sealed record ArchiveState(
+    int Version, string Position, Dictionary<string, List<string[]>> Columns, List<PendingChange> Pending);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(ArchiveState))]
+[JsonSerializable(typeof(DayManifest))]
+internal sealed partial class ArchiveJson : JsonSerializerContext;

@@ -1,0 +1,262 @@
+using System.Text;
+using System.Text.Json;
+using Microsoft.Extensions.Logging.Abstractions;
+using Millrace.Core;
+using Millrace.History.Archive;
+using Millrace.Parquet.Tests.Support;
+
+namespace Millrace.History.Tests.Archive;
+
+public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
+{
+    private const long Day = 86_400_000_000;
+
+    private static readonly ArchiveOptions Options = new() { MergeFiles = 3 };
+
+    [Fact]
+    public async Task Every_reading_stands_in_the_history_once_whatever_crashes_between()
+    {
+        var seeds = Enumerable.Range(1, 40);
+        foreach (var seed in seeds)
+            await RunWithCrashesAsync(seed);
+    }
+
+    [Fact]
+    public async Task The_days_of_a_reading_are_those_of_its_own_time_and_merging_changes_no_value()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(2);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 9; i++)
+        {
+            await ApplyAsync(view, log.Append(i % 2, ("b", -i * Day / 4, $$"""{"n":{{i}}}""", 0), ("a", 0, $$"""{"n":"{{i}}"}""", 0)));
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var before = ReadAll(folder.Path, 0);
+        var files = Directory.GetFiles(folder.Path, "*.parquet", SearchOption.AllDirectories).Length;
+        while (view.MergeOne())
+        {
+        }
+
+        Assert.Equal(before.Select(Show), ReadAll(folder.Path, 0).Select(Show));
+        Assert.InRange(Directory.GetFiles(folder.Path, "*.parquet", SearchOption.AllDirectories).Length, 1, files / 2);
+        Assert.Equal(["date=2026-02-27", "date=2026-02-28", "date=2026-03-01"],
+            Directory.GetDirectories(Path.Combine(folder.Path, "tenant=0")).Select(Path.GetFileName).Order());
+    }
+
+    [Fact]
+    public async Task A_replay_is_in_order_of_arrival_and_holds_few_readings_at_once()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(3);
+        var view = await OpenAsync(folder.Path, log);
+        var random = new Random(1);
+        for (var i = 0; i < 60; i++)
+        {
+            await ApplyAsync(view, log.Append(random.Next(3), [.. Enumerable.Range(0, 10)
+                .Select(k => ($"d{random.Next(5)}", -random.NextInt64(3 * Day), $$"""{"i":{{i * 10 + k}}}""", (ushort)0))]));
+            if (i % 10 == 9)
+                await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var (from, to) = (log.Readings[100].ReceivedAt, log.Readings[500].ReceivedAt);
+        foreach (var rowsMax in new[] { 7, 100, 100_000 })
+        {
+            var replayed = new ArchiveReader(folder.Path).Replay(0, from, to, rowsMax).ToList();
+            Assert.Equal(log.Readings[100..500].Select(r => (r.ReceivedAt, r.Partition, r.Sequence, r.Json)),
+                replayed.Select(r => (r.ReceivedAt, r.Partition, r.Sequence, Encoding.UTF8.GetString(r.Json.Span))));
+        }
+    }
+
+    [Fact]
+    public async Task A_missing_and_a_truncated_file_are_reported_and_the_rest_is_served()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(1);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 4; i++)
+        {
+            await ApplyAsync(view, log.Append(0, ("a", 0, $$"""{"n":{{i}}}""", 0)));
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var files = Directory.GetFiles(folder.Path, "*.parquet", SearchOption.AllDirectories).Order().ToList();
+        File.Delete(files[0]);
+        File.WriteAllBytes(files[2], File.ReadAllBytes(files[2])[..100]);
+
+        var reports = new List<string>();
+        var read = new ArchiveReader(folder.Path, reports.Add).Read(0, "a", 0, long.MaxValue).Select(r => r.Sequence);
+
+        Assert.Equal([1, 3], read);
+        Assert.Equal(2, reports.Count);
+        Assert.True((await OpenAsync(folder.Path, log)).MergeOne());
+        Assert.Equal([1, 3], new ArchiveReader(folder.Path).Read(0, "a", 0, long.MaxValue).Select(r => r.Sequence));
+    }
+
+    [Fact]
+    public async Task A_clock_that_is_years_behind_makes_no_folder_of_its_own()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(1);
+        var view = await OpenAsync(folder.Path, log);
+        await ApplyAsync(view, log.Append(0, ("a", -20_000 * Day, "{}", 0), ("a", 0, "{}", 0)));
+        await view.CheckpointAsync(log.Durable, default);
+
+        Assert.Single(Directory.GetDirectories(Path.Combine(folder.Path, "tenant=0")));
+        Assert.Equal(2, ReadAll(folder.Path, 0).Count);
+    }
+
+    [Fact]
+    public async Task DuckDB_reads_the_folder_with_exact_counts_and_sums_before_and_after_merging()
+    {
+        peers.SkipUnlessAvailable();
+        using var folder = new TestFolder();
+        var log = new TestLog(4);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 24; i++)
+        {
+            await ApplyAsync(view, log.Append(i % 4, [.. Enumerable.Range(0, 500)
+                .Select(k => ($"meter-{k % 50}", -(long)i * Day / 10, $$"""{"used":{{k}},"on":true,"tags":[1],"time":5}""", (ushort)(k % 2)))]));
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var sql = $"""
+            SELECT count(*)::VARCHAR, sum(used)::VARCHAR, count(DISTINCT (partition, sequence))::VARCHAR, sum("on"::INTEGER)::VARCHAR,
+                   count(rest)::VARCHAR, min(rest ->> 'tags'), sum("time%")::VARCHAR, count(DISTINCT tenant)::VARCHAR
+            FROM read_parquet('{folder.Path}/tenant=*/date=*/*.parquet', hive_partitioning = true, union_by_name = true)
+            """;
+        var expected = """[["12000","2994000.0","12000","12000","12000","[1]","60000.0","2"]]""";
+
+        Assert.Equal(expected, peers.Run("sql.mjs", sql).GetRawText());
+        while (view.MergeOne())
+        {
+        }
+
+        Assert.Equal(expected, peers.Run("sql.mjs", sql).GetRawText());
+    }
+
+    private static async Task RunWithCrashesAsync(int seed)
+    {
+        var random = new Random(seed);
+        using var folder = new TestFolder();
+        var log = new TestLog(3);
+        var view = await OpenAsync(folder.Path, log);
+        var fed = 0;
+        for (var i = 0; i < 60; i++)
+        {
+            log.Append(random.Next(3), [.. Enumerable.Range(0, random.Next(1, 6)).Select(_ => Random(random))]);
+            var stepsLeft = random.Next(4) == 0 ? random.Next(6) : int.MaxValue;
+            ArchiveFolder.BeforeStep.Value = () =>
+            {
+                if (stepsLeft-- == 0)
+                    throw new CrashException();
+            };
+            try
+            {
+                for (; fed < log.Blocks.Count; fed++)
+                    await view.ApplyAsync(log.Blocks[fed], default);
+                if (random.Next(2) == 0)
+                    await view.CheckpointAsync(log.Durable, default);
+                if (random.Next(3) == 0)
+                    view.MergeOne();
+            }
+            catch (CrashException)
+            {
+                view = await ReopenAsync(folder.Path, log, random);
+                fed = 0; // The view passes over what it has.
+            }
+        }
+
+        ArchiveFolder.BeforeStep.Value = null;
+        for (; fed < log.Blocks.Count; fed++)
+            await view.ApplyAsync(log.Blocks[fed], default);
+        await view.CheckpointAsync(log.Durable, default);
+
+        Assert.Equal(log.Readings.Count, view.RowCount);
+        foreach (var tenant in new ushort[] { 0, 1 })
+        {
+            var expected = log.Readings.Where(r => r.Tenant == tenant).OrderBy(r => r.ReceivedAt).ToList();
+            var actual = ReadAll(folder.Path, tenant).OrderBy(r => r.ReceivedAt).ToList();
+            Assert.Equal(expected.Select(r => (r.Device, r.Time, r.ReceivedAt, r.Partition, r.Sequence)),
+                actual.Select(r => (r.Device, r.Time, r.ReceivedAt, r.Partition, r.Sequence)));
+            Assert.All(expected.Zip(actual), pair => Assert.True(
+                JsonElement.DeepEquals(JsonDocument.Parse(pair.First.Json).RootElement, JsonDocument.Parse(pair.Second.Json).RootElement)));
+        }
+
+        // Nothing lies about that another reader would take for a file, or that is not named by a manifest.
+        Assert.Equal(log.Readings.Count, RowsOnDisk(folder.Path));
+        Assert.Empty(Directory.GetFiles(folder.Path, "*.tmp", SearchOption.AllDirectories));
+        Assert.Empty(Directory.GetFiles(folder.Path, "*.replaced", SearchOption.AllDirectories));
+    }
+
+    private static (string, long, string, ushort) Random(Random random)
+    {
+        var json = random.Next(4) switch
+        {
+            0 => $$"""{"used":{{random.Next(1000)}}.5}""",
+            1 => """{"used":"text","o":{"x":[1]}}""",
+            2 => """{"on":true,"o":{"x":1,"y":2}}""",
+            _ => """{"big":12345678901234567890}""",
+        };
+        return ($"d{random.Next(4)}", -random.NextInt64(2 * Day), json, (ushort)random.Next(2));
+    }
+
+    private static async Task<ArchiveView> OpenAsync(string path, TestLog log)
+    {
+        var view = new ArchiveView(path, Options, NullLogger.Instance);
+        await view.OpenAsync(log, default);
+        return view;
+    }
+
+    /// <summary>Opens the folder again; the first tries may crash as well, in the middle of mending.</summary>
+    private static async Task<ArchiveView> ReopenAsync(string path, TestLog log, Random random)
+    {
+        for (var stepsLeft = random.Next(4); ; stepsLeft += 1)
+        {
+            var left = stepsLeft;
+            ArchiveFolder.BeforeStep.Value = () =>
+            {
+                if (left-- == 0)
+                    throw new CrashException();
+            };
+            try
+            {
+                return await OpenAsync(path, log);
+            }
+            catch (CrashException)
+            {
+                // Once more, a step further.
+            }
+        }
+    }
+
+    private static async Task ApplyAsync(ArchiveView view, LogBlock block) => await view.ApplyAsync(block, default);
+
+    private static List<ArchivedReading> ReadAll(string path, ushort tenant) =>
+        [.. new ArchiveReader(path, report => Assert.Fail(report)).Replay(tenant, 0, long.MaxValue)];
+
+    private static long RowsOnDisk(string path)
+    {
+        long rows = 0;
+        foreach (var file in Directory.GetFiles(path, "*.parquet", SearchOption.AllDirectories))
+        {
+            using var reader = Millrace.Parquet.ParquetReader.Open(file);
+            rows += reader.RowCount;
+        }
+
+        return rows;
+    }
+
+    private static string Show(ArchivedReading reading) =>
+        $"{reading.Device} {reading.Time} {reading.ReceivedAt} {reading.Partition}:{reading.Sequence} {Encoding.UTF8.GetString(reading.Json.Span)}";
+
+    private sealed class CrashException : Exception;
+
+    private sealed class TestFolder : IDisposable
+    {
+        public string Path { get; } = Directory.CreateTempSubdirectory("millrace-history-").FullName;
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
+    }
+}
