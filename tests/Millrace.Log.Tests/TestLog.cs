@@ -24,7 +24,12 @@ internal sealed class TestLog : IAsyncDisposable
 
     public static LogOptions Small(string folder) => new()
     {
-        Folder = folder, Partitions = 4, SegmentBytes = 64 << 10, GroupBytes = 16 << 10, RingBytes = 64 << 10, ReserveBytes = 0,
+        Folder = folder,
+        Partitions = 4,
+        SegmentBytes = 64 << 10,
+        GroupBytes = 16 << 10,
+        RingBytes = 64 << 10,
+        ReserveBytes = 0,
     };
 
     public static async Task<TestLog> OpenAsync(LogOptions options, IDisk? disk = null, ManualTime? time = null, ILogger? log = null)

@@ -27,8 +27,15 @@ internal sealed class LogLife
         _disk = new SimulatedDisk(seed);
         _options = new LogOptions
         {
-            Folder = "/sim/log", Partitions = 1 + _random.Next(5), SegmentBytes = 64 << 10, GroupBytes = 8 << 10, RingBytes = 64 << 10,
-            ReserveBytes = 0, RetentionBytes = long.MaxValue, GroupWindow = TimeSpan.Zero, SegmentAge = TimeSpan.FromMinutes(10),
+            Folder = "/sim/log",
+            Partitions = 1 + _random.Next(5),
+            SegmentBytes = 64 << 10,
+            GroupBytes = 8 << 10,
+            RingBytes = 64 << 10,
+            ReserveBytes = 0,
+            RetentionBytes = long.MaxValue,
+            GroupWindow = TimeSpan.Zero,
+            SegmentAge = TimeSpan.FromMinutes(10),
         };
     }
 
