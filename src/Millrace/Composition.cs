@@ -2,6 +2,7 @@ using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.History.Archive;
 using Millrace.Jobs;
 using Millrace.Jobs.Alerting;
 using Millrace.Listeners;
@@ -33,6 +34,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 {
     private static readonly TimeSpan LatestSnapshotEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan EnrolmentEvery = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ArchiveEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan SqlCheckpointEvery = TimeSpan.FromSeconds(5);
 
     private readonly List<ListenerLedger> _ledgers = [];
@@ -84,6 +86,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
         AddView(log, latest, LatestSnapshotEvery);
         AddView(log, enrolment, EnrolmentEvery);
+        AddView(log, new ArchiveView(folder.History, new ArchiveOptions(), logs.CreateLogger<ArchiveView>()), ArchiveEvery);
         if (OpenSqlTable() is { } table)
             AddView(log, SqlView(table, latest, registry), SqlCheckpointEvery);
 

@@ -23,6 +23,7 @@ internal sealed class DataFolder : IDisposable
 
     public string Log => System.IO.Path.Combine(Path, "log");
     public string Registry => System.IO.Path.Combine(Path, "registry.db");
+    public string History => System.IO.Path.Combine(Path, "history");
     public string DeadLetters => System.IO.Path.Combine(Path, "dead-letter");
     public string Jobs => System.IO.Path.Combine(Path, "jobs");
     public string Files => System.IO.Path.Combine(Path, "files");
