@@ -21,8 +21,11 @@ internal sealed class JobBench : IAsyncDisposable
     private CancellationTokenSource _leaving = new();
     private Task _running = Task.CompletedTask;
 
-    public JobBench()
+    /// <param name="clock">Stamps the readings; null: the system's.</param>
+    public JobBench(ManualTime? clock = null)
     {
+        Clock = clock ?? new ManualTime();
+        Log = new MemoryLog(4, clock);
         _database = SqliteDatabase.Open(Folder["registry.db"]);
         Alerts = new AlertBook(_database, TimeProvider.System);
         DeadLetters = new DeadLetterStore(Folder["dead-letter"], TimeProvider.System, NullLogger.Instance);
@@ -31,7 +34,9 @@ internal sealed class JobBench : IAsyncDisposable
 
     public TempFolder Folder { get; } = new();
 
-    public MemoryLog Log { get; } = new();
+    public ManualTime Clock { get; }
+
+    public MemoryLog Log { get; }
 
     public AlertBook Alerts { get; }
 
