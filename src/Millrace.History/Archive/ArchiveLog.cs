@@ -2,18 +2,18 @@ using Microsoft.Extensions.Logging;
 
 namespace Millrace.History.Archive;
 
-/// <summary>What the archive tells (events 8000 to 8099).</summary>
+/// <summary>What the archive tells (events 6500 to 6599).</summary>
 internal static partial class ArchiveLog
 {
-    [LoggerMessage(8000, LogLevel.Warning, "A file of the history is gone: {Path}. What it held is not served; restore it from a backup.")]
+    [LoggerMessage(6500, LogLevel.Warning, "A file of the history is gone: {Path}. What it held is not served; restore it from a backup.")]
     public static partial void FileMissing(ILogger log, string path);
 
-    [LoggerMessage(8001, LogLevel.Warning, "The files of {Folder} were not merged: {Reason} They stay as they are and are tried again after the next start.")]
+    [LoggerMessage(6501, LogLevel.Warning, "The files of {Folder} were not merged: {Reason} They stay as they are and are tried again after the next start.")]
     public static partial void NotMerged(ILogger log, string folder, string reason);
 
-    [LoggerMessage(8002, LogLevel.Warning, "Tenant {Tenant} has sent more than {Most} different fields. Further ones are kept in the column rest.")]
+    [LoggerMessage(6502, LogLevel.Warning, "Tenant {Tenant} has sent more than {Most} different fields. Further ones are kept in the column rest.")]
     public static partial void FieldsFull(ILogger log, int tenant, int most);
 
-    [LoggerMessage(8003, LogLevel.Warning, "The history misses readings {From} to {To} of partition {Partition}: the log lost them before they were archived.")]
+    [LoggerMessage(6503, LogLevel.Warning, "The history misses readings {From} to {To} of partition {Partition}: the log lost them before they were archived.")]
     public static partial void Lost(ILogger log, int partition, long from, long to);
 }
