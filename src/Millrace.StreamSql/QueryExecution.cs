@@ -483,7 +483,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         using var reader = new StateReader(body);
         try
         {
-            if (reader.ReadString() != query.Text)
+            if (!reader.ReadBytes().AsSpan().SequenceEqual(Encoding.UTF8.GetBytes(query.Text)))
                 throw new InvalidDataException("the snapshot belongs to another script");
             events = reader.ReadLong();
             bad = reader.ReadLong();

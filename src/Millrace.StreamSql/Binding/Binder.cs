@@ -260,6 +260,7 @@ internal sealed class Binder
                 continue;
             }
 
+            var before = errors.Count;
             var right = ResolveSource(link.Source!, bound.Query, isFirst: false);
             if (right is null)
                 return false;
@@ -268,7 +269,7 @@ internal sealed class Binder
             if (right is ReferenceRelation reference)
                 BindReferenceJoin(link, reference, bound, scope);
             else
-                BindStreamJoin(link, right, bound, scope, ref span);
+                BindStreamJoin(link, right, bound, scope, ref span, before);
         }
 
         reached += span;
@@ -408,7 +409,7 @@ internal sealed class Binder
 
     private static List<Expr> Conditions(Expr on) => on is LogicExpr { IsAnd: true } all ? [.. all.Operands.SelectMany(Conditions)] : [on];
 
-    private void BindStreamJoin(LinkClause link, Relation right, SelectPlan bound, Scope scope, ref long span)
+    private void BindStreamJoin(LinkClause link, Relation right, SelectPlan bound, Scope scope, ref long span, int errorsBefore)
     {
         var place = OnPlace(scope);
         var rightIndex = scope.Sources.Count - 1;
@@ -427,7 +428,7 @@ internal sealed class Binder
             .Where(r => r.Value.Low != long.MinValue && r.Value.High != long.MaxValue)
             .Select(r => new TimeBound(r.Key, r.Value.Low, r.Value.High))
             .ToArray();
-        if (bounds.Length == 0)
+        if (bounds.Length == 0 && errors.Count == errorsBefore)
         {
             expressions.Error(
                 link.Position,

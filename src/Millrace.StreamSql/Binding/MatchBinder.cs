@@ -54,8 +54,9 @@ internal static class MatchBinder
         Collect(match.Pattern, names);
         foreach (var (name, _) in match.Definitions)
         {
+            // Defined and not used in the pattern: harmless, and handy while a pattern is being tried out.
             if (!names.Contains(name.Name, StringComparer.OrdinalIgnoreCase))
-                expressions.Error(name.Position, $"the variable {name.Name} is not in the PATTERN");
+                names.Add(name.Name);
         }
 
         var variables = names.ToArray();

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Unicode;
 using Millrace.StreamSql.Values;
 
 namespace Millrace.StreamSql.Json;
@@ -12,6 +13,8 @@ internal static class PortableEventReader
     public static bool TryRead(byte[] buffer, int length, PathTree paths, Value[] slots)
     {
         Array.Clear(slots, 0, paths.SlotCount);
+        if (!Utf8.IsValid(buffer.AsSpan(0, length)))
+            return false;
         try
         {
             var reader = new Utf8JsonReader(buffer.AsSpan(0, length), new JsonReaderOptions { MaxDepth = EventReader.DepthMax });

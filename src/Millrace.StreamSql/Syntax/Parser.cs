@@ -296,9 +296,13 @@ internal sealed class Parser
             return new SelectItem(start) { StarPath = path };
         if (IsName(Current) && Peek().IsSymbol("="))
         {
-            var alias = Current.Text;
+            var name = Current.Text;
+            var first = index;
             index += 2;
-            return new SelectItem(start) { Expression = ParseExpression(), Alias = alias };
+            var aliased = ParseExpression();
+            if (!Current.Is("AS") && !IsName(Current))
+                return new SelectItem(start) { Expression = aliased, Alias = name };
+            index = first;      // a = b AS c: the alias stands behind, so = compares
         }
 
         var expression = ParseExpression();

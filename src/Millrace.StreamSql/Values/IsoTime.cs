@@ -6,7 +6,7 @@ internal static class IsoTime
     /// <summary>Length of <c>yyyy-MM-ddTHH:mm:ss.fffffffZ</c>.</summary>
     public const int TextLength = 28;
 
-    private static ReadOnlySpan<int> DaysBefore => [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
+    private static readonly int[] DaysBefore = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
 
     /// <summary>
     /// Parses <c>yyyy-MM-dd</c> or <c>yyyy-MM-dd[T| ]hh:mm[:ss[.f{1,9}]]</c> with optional <c>Z</c> or <c>±hh:mm</c>;
