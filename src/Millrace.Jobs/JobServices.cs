@@ -17,6 +17,9 @@ public sealed record JobServices
 {
     public required IReadingLog Log { get; init; }
 
+    /// <summary>Keeps the log from removing by age what a running job has yet to read; null where nothing is removed.</summary>
+    public Func<Func<PositionVector>, IDisposable>? HoldLog { get; init; }
+
     public required AlertBook Alerts { get; init; }
 
     /// <summary>Where events go that a job cannot take; null: they are only counted.</summary>

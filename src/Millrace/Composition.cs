@@ -246,6 +246,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         var services = new JobServices
         {
             Log = log,
+            HoldLog = log.HoldFrom,
             Alerts = alerts,
             DeadLetters = deadLetters,
             Folder = folder.Jobs,

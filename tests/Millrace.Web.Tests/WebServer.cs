@@ -6,10 +6,13 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.Jobs;
 using Millrace.Listeners.Middleware;
+using Millrace.Outputs.Files;
 using Millrace.Processing.DeadLetters;
 using Millrace.Processing.Latest;
 using Millrace.Registry;
+using Millrace.Registry.Alerts;
 using Millrace.Testing;
 
 namespace Millrace.Web.Tests;
@@ -41,9 +44,17 @@ internal sealed class WebServer : IAsyncDisposable
         options = change?.Invoke(options) ?? options;
         var decoder = new Millrace.Codecs.Decoder(new DecoderOptions { PayloadBytesMax = options.ReadingBytesMax });
         var latest = new LatestOfLog(log);
+        Alerts = new AlertBook(_database, time);
+        Jobs = new JobHost(new JobServices
+        {
+            Log = log, Alerts = Alerts, DeadLetters = DeadLetters, Folder = _folder["jobs"], Folders = new AllowedFolders(_folder["files"], []),
+            Logs = NullLoggerFactory.Instance,
+        });
         _web = new WebHost(options, new WebParts
         {
             Log = log,
+            Jobs = Jobs,
+            Alerts = Alerts,
             Registry = Registry,
             Tokens = Tokens,
             Decoder = decoder,
@@ -69,6 +80,10 @@ internal sealed class WebServer : IAsyncDisposable
     public SqliteTokens Tokens { get; }
 
     public DeadLetterStore DeadLetters { get; }
+
+    public AlertBook Alerts { get; }
+
+    public JobHost Jobs { get; }
 
     public string Folder => _folder.Path;
 
@@ -122,6 +137,7 @@ internal sealed class WebServer : IAsyncDisposable
         await StopAsync();
         Client.Dispose();
         Middleware.Dispose();
+        await Jobs.DisposeAsync();
         await _web.DisposeAsync();
         await _middleware.DisposeAsync();
         await DeadLetters.DisposeAsync();

@@ -9,9 +9,6 @@ namespace Millrace.Jobs.Running;
 /// <summary>Gives the records of a block to an execution as events. Hot: a JSON payload goes as it lies in the block.</summary>
 internal sealed class EventFeed(ushort tenant, string job, int inputs)
 {
-    /// <summary>A reading with this property is meant for one job alone: an event that was driven again.</summary>
-    public static ReadOnlySpan<byte> JobProperty => "job"u8;
-
     private readonly ArrayBufferWriter<byte> _view = new(4096);
     private readonly byte[] _job = Encoding.UTF8.GetBytes(job);
 
@@ -23,7 +20,7 @@ internal sealed class EventFeed(ushort tenant, string job, int inputs)
     {
         if (record.Tenant != tenant)
             return false;
-        if (record.TryGetProperty(JobProperty, out var meant) && !meant.SequenceEqual(_job))
+        if (record.TryGetProperty(JobHost.JobProperty, out var meant) && !meant.SequenceEqual(_job))
             return false;
         Device = Encoding.UTF8.GetString(record.Id);
         var payload = record.Payload;

@@ -53,6 +53,9 @@ internal sealed class JobRun(
     private long _exactFrom;
     private long _savedAt;
     private long _savedPosition;
+
+    /// <summary>Where a restart would read from: what lies before is not needed any more.</summary>
+    private PositionVector _savedVector = new(services.Log.PartitionCount);
     private bool _warming;
     private bool _took;
 
@@ -86,6 +89,7 @@ internal sealed class JobRun(
             _outputs.DeadLettered = KeepDeadLetter;
             await OpenAsync(query, stopping);
             using (_reader)
+            using (services.HoldLog?.Invoke(() => Volatile.Read(ref _savedVector)))
             {
                 _outputs.Start();
                 JobsLog.Started(log, definition.Name, version, Micros.ToIso(_exactFrom));
@@ -135,6 +139,7 @@ internal sealed class JobRun(
         await LoadReferencesAsync(restored: loaded is not null, cancel);
         _reader = services.Log.OpenReader(BeganAt);
         _savedPosition = Sum(BeganAt);
+        _savedVector = BeganAt;
     }
 
     private JobSnapshotHead? TryRestore(CompiledQuery query)
@@ -304,6 +309,7 @@ internal sealed class JobRun(
         _snapshot.Save(head, _execution);
         _savedReferences = [.. head.References.Values];
         (_savedAt, _savedPosition) = (head.SavedAt, Sum(_reader.Position));
+        Volatile.Write(ref _savedVector, _reader.Position.Copy());
     }
 
     private long Watermark => _execution.WatermarkTicks is { } ticks

@@ -38,7 +38,7 @@ internal sealed class DeadLettersApi(ServerState state)
         {
             Body = BodyKind.Json,
             Answer = "{\"accepted\",\"rejected\"}; accepted ones leave the list.",
-            Example = """{"reason":"unknown_device","listener":"udp","limit":1000}""",
+            Example = """{"reason":"unknown_device","listener":"udp","job":null,"limit":1000}""",
         });
     }
 
@@ -75,10 +75,10 @@ internal sealed class DeadLettersApi(ServerState state)
             return;
         var wish = body.RootElement;
         var limit = LimitMax;
-        if (!wish.TryText("reason", out var reason) || !wish.TryText("listener", out var name) || !TryListener(name, out var listener)
+        if (!wish.TryText("reason", out var reason) || !wish.TryText("listener", out var name) || !wish.TryText("job", out var job) || !TryListener(name, out var listener)
             || (wish.TryGetProperty("limit", out var number) && (!number.TryGetInt32(out limit) || limit < 1)))
         {
-            await Problem.BadRequestAsync(context, "'reason' and 'listener' are strings, 'limit' is a positive number; all may be left out.");
+            await Problem.BadRequestAsync(context, "'reason', 'listener' and 'job' are strings, 'limit' is a positive number; all may be left out.");
             return;
         }
 
@@ -93,7 +93,7 @@ internal sealed class DeadLettersApi(ServerState state)
         int accepted, rejected;
         try
         {
-            var letters = _letters.List(new DeadLetterQuery(who.Tenant, reason, null, listener, null, Math.Min(limit, LimitMax)));
+            var letters = _letters.List(new DeadLetterQuery(who.Tenant, reason, job, listener, null, Math.Min(limit, LimitMax)));
             (accepted, rejected) = await new Redrive(state.Parts).RunAsync(_letters, letters, who);
         }
         finally

@@ -38,7 +38,9 @@ internal sealed class Redrive(WebParts parts)
 
     private bool TryAdd(ReadingBatch batch, DeadLetter letter, Principal who)
     {
-        // Cut payloads cannot be what was sent; events of jobs were readings already.
+        if (letter.Job is { } job)
+            return TryAddEvent(batch, letter, job, who);
+        // Cut payloads cannot be what was sent.
         if (letter.PayloadBytes > letter.Payload.Length || !ListenerNames.TryParse(letter.Listener ?? "", out var listener))
             return false;
         ReadOnlySpan<byte> payload = letter.Payload;
@@ -50,6 +52,22 @@ internal sealed class Redrive(WebParts parts)
         if (letter.Tenant != who.Tenant || parts.Admission.Admit(in sender, reading.Id) != RejectReason.None)
             return false;
         batch.Add(letter.Tenant, reading.Id, listener, reading.Format, ReadingFlags.None, reading.DeviceTime, default, reading.Payload);
+        return true;
+    }
+
+    /// <summary>An event was a reading already: it comes again marked for its job, and other jobs leave it alone.</summary>
+    private bool TryAddEvent(ReadingBatch batch, DeadLetter letter, string job, Principal who)
+    {
+        if (letter.PayloadBytes > letter.Payload.Length || letter.Payload.Length == 0 || letter.Device is not { } device || letter.Tenant != who.Tenant)
+            return false;
+        var id = System.Text.Encoding.UTF8.GetBytes(device);
+        var sender = new Sender(letter.Tenant, Authenticated: false, default);
+        if (parts.Admission.Admit(in sender, id) != RejectReason.None)
+            return false;
+        var properties = new System.Buffers.ArrayBufferWriter<byte>();
+        ReadingProperties.Append(properties, Jobs.JobHost.JobProperty, System.Text.Encoding.UTF8.GetBytes(job));
+        batch.Add(
+            letter.Tenant, id, ListenerId.Http, PayloadFormat.Json, ReadingFlags.None, Micros.None, properties.WrittenSpan, letter.Payload);
         return true;
     }
 
