@@ -12,6 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 SERVICES=(
   "mariadb  /usr/sbin/mariadbd             MILLRACE_TEST_MARIADB"
   "postgres /usr/lib/postgresql/*/bin/postgres MILLRACE_TEST_POSTGRES"
+  "smtp     /usr/lib/python3/dist-packages/aiosmtpd SMTP_HOST"
 )
 
 install=0 quick=0 only=()

@@ -2,7 +2,7 @@ using System.Globalization;
 using Millrace.ParquetBench;
 
 // dotnet run -c Release --project bench/Millrace.ParquetBench [-- rounds]
-// Needs node and `npm ci` in tests/Millrace.Parquet.Tests/peers for the DuckDB side; without them our side is measured alone.
+// Needs node and `npm install --no-package-lock` in tests/Millrace.Parquet.Tests/peers for the DuckDB side; without them our side is measured alone.
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 var rounds = args.Length > 0 ? int.Parse(args[0]) : 7;
 var folder = Directory.CreateTempSubdirectory("millrace-parquet-bench-").FullName;

@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Millrace.QueryBench;
 
-/// <summary>DuckDB in node, as the Parquet tests install it (npm ci in their peers folder): one JSON line a statement.</summary>
+/// <summary>DuckDB in node, as the Parquet tests install it (npm install in their peers folder): one JSON line a statement.</summary>
 internal sealed class DuckDb : IDisposable
 {
     private readonly Process process;

@@ -1,7 +1,7 @@
 using Millrace.QueryBench;
 
 // dotnet run -c Release --project bench/Millrace.QueryBench -- [meters] [readings] [rounds]
-// Beside DuckDB on one thread when its node package is installed: cd tests/Millrace.Parquet.Tests/peers && npm ci
+// Beside DuckDB on one thread when its node package is installed: cd tests/Millrace.Parquet.Tests/peers && npm install --no-package-lock
 var meters = args.Length > 0 ? int.Parse(args[0]) : 300_000;
 var readings = args.Length > 1 ? int.Parse(args[1]) : 2_000_000;
 var rounds = args.Length > 2 ? int.Parse(args[2]) : 5;
@@ -21,7 +21,7 @@ while (root is not null && !File.Exists(Path.Combine(root, "Millrace.slnx")))
 var peers = Path.Combine(root ?? ".", "tests", "Millrace.Parquet.Tests", "peers");
 using var duck = Directory.Exists(Path.Combine(peers, "node_modules")) ? new DuckDb(peers) : null;
 if (duck is null)
-    Console.WriteLine("DuckDB is not installed (npm ci in tests/Millrace.Parquet.Tests/peers): no ratios");
+    Console.WriteLine("DuckDB is not installed (npm install in tests/Millrace.Parquet.Tests/peers): no ratios");
 
 const string archive = """
     SELECT originData.app.moteeui AS [Meter], userData.[time] AS [ReadAt], userData.[bought] AS [Credit], userData.[left] AS [Remaining],
