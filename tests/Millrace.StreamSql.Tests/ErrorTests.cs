@@ -38,7 +38,7 @@ public sealed class ErrorTests
     [InlineData("SELECT id FROM m a FULL JOIN n b ON a.id = b.id", 1, 20, "FULL")]
     [InlineData("SELECT id FROM m a CROSS JOIN n b", 1, 20, "CROSS")]
     [InlineData("SELECT id FROM m a LEFT n b ON 1 = 1", 1, 25, "n")]
-    [InlineData("SELECT id INTO a FROM m UNION SELECT id INTO b FROM m", 1, 46, "b")]
+    [InlineData("SELECT id INTO a FROM m UNION SELECT id INTO b FROM m", 1, 41, "INTO")]
     public void Syntax(string query, int line, int column, string contains) => Check(query, line, column, contains);
 
     [Theory]
@@ -46,7 +46,7 @@ public sealed class ErrorTests
     [InlineData("SELECT id FROM m a JOIN nowhere b ON DATEDIFF(s, a, b) = 0", 1, 25, "nowhere")]
     [InlineData("WITH a AS (SELECT id FROM b), b AS (SELECT id FROM m) SELECT * FROM a", 1, 27, "b")]
     [InlineData("WITH a AS (SELECT id FROM m), A AS (SELECT id FROM m) SELECT * FROM a", 1, 31, "A")]
-    [InlineData("WITH a AS (SELECT id INTO x FROM m) SELECT * FROM a", 1, 27, "INTO")]
+    [InlineData("WITH a AS (SELECT id INTO x FROM m) SELECT * FROM a", 1, 22, "INTO")]
     [InlineData("WITH a AS (SELECT id FROM m) SELECT * FROM a TIMESTAMP BY id", 1, 46, "TIMESTAMP")]
     [InlineData("SELECT id FROM r", 1, 16, "r")]
     [InlineData("SELECT nope(id) FROM m", 1, 8, "nope")]

@@ -2,21 +2,35 @@ using System.Runtime.CompilerServices;
 
 namespace Millrace.StreamSql.State;
 
-/// <summary>A growing array of structs that never copies what it holds: grows by chunks, so at most one chunk is unused.</summary>
+/// <summary>
+/// A growing array of structs: grows by chunks, so at most one chunk is unused. The first chunk starts with a few entries and
+/// doubles, because there may be many small arrays: one a session, one a DISTINCT. Spans are valid until the next Add.
+/// </summary>
 internal sealed class Chunked<T>(int stride = 1)
 {
     private const int ChunkBits = 10;
+    private const int FirstEntries = 4;
     private const int ChunkMask = (1 << ChunkBits) - 1;
 
     private readonly List<T[]> chunks = [];
 
-    public long HeldBytes => (long)chunks.Count * (stride << ChunkBits) * Unsafe.SizeOf<T>();
+    public long HeldBytes => chunks.Count == 0 ? 0 : (chunks[0].Length + ((chunks.Count - 1L) * (stride << ChunkBits))) * Unsafe.SizeOf<T>();
 
-    /// <summary>Makes room for entry <paramref name="entry"/> and clears it.</summary>
+    /// <summary>Makes room for an entry, the one behind the last or an earlier one, and clears it.</summary>
     public void Add(int entry)
     {
-        while ((entry >> ChunkBits) >= chunks.Count)
-            chunks.Add(new T[stride << ChunkBits]);
+        var chunk = entry >> ChunkBits;
+        if (chunk == chunks.Count)
+        {
+            chunks.Add(new T[stride * (chunk == 0 ? FirstEntries : 1 << ChunkBits)]);
+        }
+        else if (chunk == 0 && (entry + 1) * stride > chunks[0].Length)
+        {
+            var larger = chunks[0];
+            Array.Resize(ref larger, larger.Length * 2);
+            chunks[0] = larger;
+        }
+
         At(entry).Clear();
     }
 

@@ -1,24 +1,24 @@
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
 using Millrace.StreamSql.Values;
 
 namespace Millrace.StreamSql.State;
 
 /// <summary>
-/// Encoded keys → dense numbers 0, 1, 2 …, in order of first appearance. Hot. Open addressing over 4-byte slots; keys lie
-/// behind each other in 64 KiB blocks, so a key costs its bytes plus about 18 and the collector sees a few large arrays.
+/// Encoded keys → dense numbers 0, 1, 2 …, in order of first appearance. Hot. Open addressing; a slot holds the
+/// hash beside the number, so a search touches a key's bytes only when the hashes agree. Keys lie behind each other in 64 KiB
+/// blocks: a key costs its bytes plus about 20, and the collector sees a few large arrays.
 /// </summary>
 internal sealed class KeyMap
 {
     private const int BlockBits = 16;
     private const int BlockBytes = 1 << BlockBits;
-    private const int ChunkBits = 12;
-    private const int ChunkMask = (1 << ChunkBits) - 1;
+    private const ulong Empty = ulong.MaxValue;
+    private const int FirstBlockBytes = 128;
 
     private readonly List<byte[]> blocks = [];
     private readonly List<byte[]> large = [];
-    private readonly List<(uint Hash, int Place)[]> entries = [];
-    private int[] slots = NewSlots(16);
+    private readonly Chunked<int> places = new();
+    private ulong[] slots = NewSlots(16);       // hash in the high half, number in the low one; all ones: empty
     private int used;          // bytes used of the last block
     private int block = -1;
 
@@ -26,7 +26,7 @@ internal sealed class KeyMap
 
     /// <summary>Bytes held, for memory estimates.</summary>
     public long HeldBytes
-        => (blocks.Count * (long)BlockBytes) + (slots.Length * 4L) + ((long)entries.Count << (ChunkBits + 3)) + large.Sum(l => (long)l.Length);
+        => blocks.Sum(b => (long)b.Length) + (slots.Length * 8L) + places.HeldBytes + large.Sum(l => (long)l.Length);
 
     public static uint HashOf(ReadOnlySpan<byte> key) => (uint)KeyWriter.Hash(key);
 
@@ -35,11 +35,11 @@ internal sealed class KeyMap
         var mask = slots.Length - 1;
         for (var slot = (int)hash & mask; ; slot = (slot + 1) & mask)
         {
-            var entry = slots[slot];
-            if (entry < 0)
+            var found = slots[slot];
+            if (found == Empty)
                 return -1;
-            if (HashAt(entry) == hash && KeyAt(entry).SequenceEqual(key))
-                return entry;
+            if ((uint)(found >> 32) == hash && KeyAt((int)found).SequenceEqual(key))
+                return (int)found;
         }
     }
 
@@ -49,29 +49,25 @@ internal sealed class KeyMap
         var slot = (int)hash & mask;
         for (; ; slot = (slot + 1) & mask)
         {
-            var entry = slots[slot];
-            if (entry < 0)
+            var found = slots[slot];
+            if (found == Empty)
                 break;
-            if (HashAt(entry) == hash && KeyAt(entry).SequenceEqual(key))
+            if ((uint)(found >> 32) == hash && KeyAt((int)found).SequenceEqual(key))
             {
                 added = false;
-                return entry;
+                return (int)found;
             }
         }
 
         added = true;
         var number = Count++;
-        if ((number >> ChunkBits) >= entries.Count)
-            entries.Add(new (uint, int)[entries.Count == 0 && Count < 8 ? 1 << ChunkBits : 1 << ChunkBits]);
-        entries[number >> ChunkBits][number & ChunkMask] = (hash, Store(key));
-        slots[slot] = number;
+        places.Add(number);
+        places.One(number) = Store(key);
+        slots[slot] = ((ulong)hash << 32) | (uint)number;
         if (Count * 3L > slots.Length * 2L)
-            Rehash(slots.Length * 2);
+            Grow();
         return number;
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private uint HashAt(int entry) => entries[entry >> ChunkBits][entry & ChunkMask].Hash;
 
     public ReadOnlySpan<byte> KeyAt(int entry)
     {
@@ -82,7 +78,7 @@ internal sealed class KeyMap
     /// <summary>Where the key of an entry lies: for decoding its values without a copy.</summary>
     public (byte[] Bytes, int Offset, int Length) Locate(int entry)
     {
-        var place = entries[entry >> ChunkBits][entry & ChunkMask].Place;
+        var place = places.One(entry);
         if (place < 0)
             return (large[~place], 0, large[~place].Length);
         var bytes = blocks[place >> BlockBits];
@@ -103,7 +99,15 @@ internal sealed class KeyMap
             block++;
             used = 0;
             if (block == blocks.Count)
-                blocks.Add(new byte[BlockBytes]);
+                blocks.Add(new byte[block == 0 ? FirstBlockBytes : BlockBytes]);
+        }
+
+        if (used + key.Length + 2 > blocks[block].Length)
+        {
+            // Only the first block starts small and grows.
+            var larger = blocks[block];
+            Array.Resize(ref larger, Math.Min(BlockBytes, Math.Max(larger.Length * 2, used + key.Length + 2)));
+            blocks[block] = larger;
         }
 
         var place = (block << BlockBits) | used;
@@ -113,23 +117,26 @@ internal sealed class KeyMap
         return place;
     }
 
-    private void Rehash(int size)
+    private void Grow()
     {
-        slots = NewSlots(size);
-        var mask = size - 1;
-        for (var entry = 0; entry < Count; entry++)
+        var old = slots;
+        slots = NewSlots(old.Length * 2);
+        var mask = slots.Length - 1;
+        foreach (var held in old)
         {
-            var slot = (int)HashAt(entry) & mask;
-            while (slots[slot] >= 0)
+            if (held == Empty)
+                continue;
+            var slot = (int)(held >> 32) & mask;
+            while (slots[slot] != Empty)
                 slot = (slot + 1) & mask;
-            slots[slot] = entry;
+            slots[slot] = held;
         }
     }
 
-    private static int[] NewSlots(int size)
+    private static ulong[] NewSlots(int size)
     {
-        var result = new int[size];
-        Array.Fill(result, -1);
+        var result = new ulong[size];
+        Array.Fill(result, Empty);
         return result;
     }
 
@@ -140,6 +147,6 @@ internal sealed class KeyMap
         block = -1;
         used = 0;
         large.Clear();
-        Array.Fill(slots, -1);
+        Array.Fill(slots, Empty);
     }
 }

@@ -261,6 +261,8 @@ internal sealed class SelectClause(int position)
 
     public PathPart? Into { get; set; }
 
+    public int IntoPosition { get; set; }
+
     public SourceClause Source { get; set; } = null!;
 
     public List<LinkClause> Links { get; } = [];

@@ -209,7 +209,7 @@ internal sealed class Parser
             foreach (var branch in query.Branches)
             {
                 if (branch.Into is { } into)
-                    errors.Add((into.Position, $"INTO is not allowed in a step: {into.Name}"));
+                    errors.Add((branch.IntoPosition, $"INTO is not allowed in a step: INTO {into.Name}"));
             }
 
             script.Steps.Add(new StepClause(name, query));
@@ -238,13 +238,17 @@ internal sealed class Parser
             var inner = ParseQuery();
             ExpectSymbol(")");
             depth--;
-            query.Branches.AddRange(inner.Branches);
+            inner.Branches.ForEach(b => AddBranch(query, b));
             return;
         }
 
-        var select = ParseSelect();
+        AddBranch(query, ParseSelect());
+    }
+
+    private static void AddBranch(QueryClause query, SelectClause select)
+    {
         if (query.Branches.Count > 0 && select.Into is { } into)
-            throw new SyntaxException(into.Position, $"INTO stands in the first branch of a UNION only: {into.Name}");
+            throw new SyntaxException(select.IntoPosition, $"INTO stands in the first branch of a UNION only: INTO {into.Name}");
         query.Branches.Add(select);
     }
 
@@ -258,8 +262,13 @@ internal sealed class Parser
         do
             select.Items.Add(ParseItem());
         while (AcceptSymbol(","));
-        if (Accept("INTO"))
+        if (Current.Is("INTO"))
+        {
+            select.IntoPosition = Current.Position;
+            index++;
             select.Into = ExpectName("an output name");
+        }
+
         Expect("FROM");
         select.Source = ParseSource();
         while (TryParseLink() is { } link)
