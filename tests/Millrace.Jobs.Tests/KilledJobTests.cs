@@ -25,8 +25,9 @@ public sealed class KilledJobTests
         while (true)
         {
             using var life = Start(folder, "killed", "append");
-            // Each life is killed at another moment; a life that outlasts the patience is the last one.
-            var patience = TimeSpan.FromMilliseconds(kills < 6 ? 900 + random.Next(2500) : 600_000);
+            // Each life is killed at another moment, the first before any machine can be done; one that outlasts the
+            // patience is the last.
+            var patience = TimeSpan.FromMilliseconds(kills < 6 ? (250 * (kills + 1)) + random.Next(400) : 600_000);
             using var limit = new CancellationTokenSource(patience);
             try
             {
