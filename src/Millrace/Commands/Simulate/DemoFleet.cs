@@ -13,16 +13,32 @@ internal static class DemoFleet
         List<SimulationOptions> fleets = [];
         Add(udp, new SimulationOptions
         {
-            Protocol = SimulatedProtocol.Udp, Host = "", Port = 0, Document000 = true, Interval = TimeSpan.FromSeconds(30),
+            Protocol = SimulatedProtocol.Udp,
+            Host = "",
+            Port = 0,
+            Document000 = true,
+            Interval = TimeSpan.FromSeconds(30),
         });
         Add(tcp, new SimulationOptions
         {
-            Protocol = SimulatedProtocol.Tcp, Host = "", Port = 0, Devices = 20, DevicePrefix = "water-", Interval = TimeSpan.FromSeconds(10), Seed = 2,
+            Protocol = SimulatedProtocol.Tcp,
+            Host = "",
+            Port = 0,
+            Devices = 20,
+            DevicePrefix = "water-",
+            Interval = TimeSpan.FromSeconds(10),
+            Seed = 2,
         });
         Add(http, new SimulationOptions
         {
-            Protocol = SimulatedProtocol.Http, Host = "", Port = 0, Devices = 20, Payload = PayloadKind.GasMeter, Interval = TimeSpan.FromSeconds(10),
-            Seed = 3, Token = token,
+            Protocol = SimulatedProtocol.Http,
+            Host = "",
+            Port = 0,
+            Devices = 20,
+            Payload = PayloadKind.GasMeter,
+            Interval = TimeSpan.FromSeconds(10),
+            Seed = 3,
+            Token = token,
         });
         return Task.WhenAll(fleets.Select(fleet => RunAsync(fleet, cancel)));
 

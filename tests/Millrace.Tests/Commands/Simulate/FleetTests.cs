@@ -14,7 +14,12 @@ public class FleetTests
 
     private static SimulationOptions Options(PayloadKind payload, ulong seed = 7, int devices = 10) => new()
     {
-        Protocol = SimulatedProtocol.Tcp, Host = "", Port = 1, Devices = devices, Payload = payload, Seed = seed,
+        Protocol = SimulatedProtocol.Tcp,
+        Host = "",
+        Port = 1,
+        Devices = devices,
+        Payload = payload,
+        Seed = seed,
     };
 
     private static string Next(Fleet fleet, int device)

@@ -6,7 +6,13 @@ public class ScheduleTests
 {
     private static SimulationOptions Options(double? rate = null, TimeSpan? interval = null, long? count = null) => new()
     {
-        Protocol = SimulatedProtocol.Tcp, Host = "", Port = 1, Rate = rate, Interval = interval, Count = count, Seed = 5,
+        Protocol = SimulatedProtocol.Tcp,
+        Host = "",
+        Port = 1,
+        Rate = rate,
+        Interval = interval,
+        Count = count,
+        Seed = 5,
     };
 
     private static List<int> TakeAll(Schedule schedule, TimeSpan elapsed)

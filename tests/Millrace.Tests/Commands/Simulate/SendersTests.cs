@@ -13,7 +13,14 @@ public class SendersTests
 
     private static SimulationOptions Options(SimulatedProtocol protocol, int port) => new()
     {
-        Protocol = protocol, Host = "127.0.0.1", Port = port, Devices = 20, Rate = 0, Count = 1000, Connections = 1, Seed = 3,
+        Protocol = protocol,
+        Host = "127.0.0.1",
+        Port = port,
+        Devices = 20,
+        Rate = 0,
+        Count = 1000,
+        Connections = 1,
+        Seed = 3,
     };
 
     private static async Task<Simulation> RunAsync(SimulationOptions options)

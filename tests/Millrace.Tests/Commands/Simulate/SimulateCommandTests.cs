@@ -39,8 +39,14 @@ public class SimulateCommandTests
     {
         var options = new SimulationOptions
         {
-            Protocol = SimulatedProtocol.Udp, Host = "", Port = 1, Devices = 0, Rate = -1, Interval = TimeSpan.FromSeconds(1),
-            Payload = PayloadKind.Xml, AcknowledgedFile = "x",
+            Protocol = SimulatedProtocol.Udp,
+            Host = "",
+            Port = 1,
+            Devices = 0,
+            Rate = -1,
+            Interval = TimeSpan.FromSeconds(1),
+            Payload = PayloadKind.Xml,
+            AcknowledgedFile = "x",
         };
 
         var mistakes = SimulateCommand.Mistakes(options, preset: null).ToList();
