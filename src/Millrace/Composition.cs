@@ -86,7 +86,8 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
         AddView(log, latest, LatestSnapshotEvery);
         AddView(log, enrolment, EnrolmentEvery);
-        AddView(log, new ArchiveView(folder.History, new ArchiveOptions(), logs.CreateLogger<ArchiveView>()), ArchiveEvery);
+        if (options.Archive)
+            AddView(log, new ArchiveView(folder.History, new ArchiveOptions(), logs.CreateLogger<ArchiveView>()), ArchiveEvery);
         if (OpenSqlTable() is { } table)
             AddView(log, SqlView(table, latest, registry), SqlCheckpointEvery);
 

@@ -31,7 +31,7 @@ internal sealed record JobSettings(IReadOnlyList<string> Folders, IReadOnlyList<
 internal sealed record ServerOptions(
     HttpSettings Http, TextListenerSettings Udp, TextListenerSettings Tcp, LogSettings Log, DeviceSettings Devices,
     SecurityMode Security, bool AllowOpen, SqlViewSettings SqlView, GasMeterVariant GasMeter, int PayloadBytesMax,
-    double RequestsPerAddressPerSecond, bool JsonLogs, JobSettings Jobs)
+    double RequestsPerAddressPerSecond, bool JsonLogs, JobSettings Jobs, bool Archive)
 {
     private const long GiB = 1L << 30;
 
@@ -47,7 +47,8 @@ internal sealed record ServerOptions(
             (int)read.Number("Codecs:PayloadBytesMax", 256 << 10, 64, 1 << 20, "largest payload of one reading, bytes"),
             read.Number("Security:RequestsPerAddressPerSecond", 0, 0, 1_000_000, "readings or requests per second taken from one address; 0 is no limit"),
             read.Choice("Logging:Format", LogFormat.Text, "form of log lines on stderr") == LogFormat.Json,
-            ReadJobs(read));
+            ReadJobs(read),
+            read.Flag("History:Archive", true, "keep every reading as Parquet below the data folder"));
         options.CheckReach(read);
         return options;
     }
