@@ -183,6 +183,9 @@ internal sealed class EventReader(PathTree paths)
     /// <returns>The mark after its closing brace, or -1 when it is not valid.</returns>
     private int ReadObject(int mark, PathNode? wanted)
     {
+        var marks = this.marks;         // locals: the fields would be loaded anew after every store
+        var buffer = this.buffer;
+        var markCount = this.markCount;
         if (++depth > DepthMax)
             return -1;
         var position = marks[mark] + 1;
@@ -256,6 +259,9 @@ internal sealed class EventReader(PathTree paths)
 
     private int ReadArray(int mark)
     {
+        var marks = this.marks;
+        var buffer = this.buffer;
+        var markCount = this.markCount;
         if (++depth > DepthMax)
             return -1;
         var position = marks[mark] + 1;
@@ -288,6 +294,9 @@ internal sealed class EventReader(PathTree paths)
     /// <summary>Reads the value that starts at or after <paramref name="position"/>; sets where it ends.</summary>
     private int ReadValue(int mark, int position, PathNode? wanted, out int end)
     {
+        var marks = this.marks;
+        var buffer = this.buffer;
+        var markCount = this.markCount;
         end = position;
         if (mark >= markCount)
             return -1;
