@@ -65,6 +65,22 @@ public class MiddlewareTests
     }
 
     [Theory]
+    [InlineData("Transfer-Encoding: chunked", "400", 0)]
+    [InlineData("Content-Length: 50000000", "413", 1)]
+    public async Task A_heartbeat_that_is_garbled_or_too_large_is_never_answered_as_stored(string length, string status, int rejected)
+    {
+        await using var server = await WebServer.StartAsync();
+        using var raw = await RawHttp.ConnectAsync(server.Middleware.BaseAddress!.Authority);
+
+        await raw.SendAsync($"POST /heartbeat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}\r\n\r\n{Heartbeat}\r\n");
+
+        Assert.StartsWith($"HTTP/1.1 {status} ", await raw.ReadAsync(), StringComparison.Ordinal);
+        Assert.Empty(server.Log.Readings);
+        Assert.Equal(server.MiddlewareLedger.Received, server.MiddlewareLedger.RejectedTotal);
+        Assert.Equal(rejected, server.MiddlewareLedger.RejectedFor(RejectReason.TooLarge));
+    }
+
+    [Theory]
     [InlineData("POST", "/register/0", 400)]
     [InlineData("POST", "/register/x", 400)]
     [InlineData("POST", "/register/9223372036854775808", 400)]

@@ -281,6 +281,36 @@ public class TelemetryTests
     }
 
     [Fact]
+    public async Task A_garbled_body_is_never_answered_as_stored()
+    {
+        await using var server = await WebServer.StartAsync();
+        using var raw = await RawHttp.ConnectAsync(server.HttpEndpoint);
+
+        await raw.SendAsync(
+            $"POST {Path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n"
+            + "Transfer-Encoding: chunked\r\n\r\n13\r\n{\"id\":\"A\",\"v\":123}\n\r\nnonsense\r\n");
+
+        var answer = await raw.ReadAsync();
+        Assert.StartsWith("HTTP/1.1 400 ", answer, StringComparison.Ordinal);
+        Assert.Contains("urn:millrace:problem:broken_off", answer, StringComparison.Ordinal);
+        Assert.Contains($"\"accepted\":{server.Log.Readings.Count}", answer, StringComparison.Ordinal);
+        Assert.Equal((server.Log.Readings.Count, 0), (server.Ledger.Received, server.Ledger.InFlight));
+    }
+
+    [Fact]
+    public async Task Books_balance_while_a_slow_body_has_good_and_bad_readings_waiting()
+    {
+        await using var server = await WebServer.StartAsync();
+        using var raw = await RawHttp.ConnectAsync(server.HttpEndpoint);
+
+        await raw.SendAsync(
+            $"POST {Path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n{{\"id\":\"A\",\"v\":1}}\nbad\n");
+        await server.Ledger.UntilAsync(l => l.RejectedTotal == 1);
+
+        Assert.Equal(server.Ledger.Received, server.Ledger.Stored + server.Ledger.RejectedTotal + server.Ledger.DroppedTotal + server.Ledger.InFlight);
+    }
+
+    [Fact]
     public async Task Rejected_readings_are_kept_with_their_bytes()
     {
         await using var server = await WebServer.StartAsync();

@@ -132,6 +132,7 @@ public sealed class TelemetryEndpoint
         TelemetryOutcome.Behind => Problem.RetryLaterAsync(
             context, StatusCodes.Status429TooManyRequests, "behind", "The server is behind",
             "More readings are waiting for the disk than the server may hold.", RetryWhenBehindSeconds, request.WriteCounts),
+        TelemetryOutcome.BrokenOff => BrokenOffAsync(context, request),
         TelemetryOutcome.LogRefused => LogRefusesAsync(context, request.RefusedBy?.State ?? LogState.Failed, request.RefusedBy?.Message, request),
         _ => Task.CompletedTask,                      // the caller went away: nobody is there to answer
     };
@@ -141,6 +142,11 @@ public sealed class TelemetryEndpoint
             context, StatusCodes.Status413PayloadTooLarge, "too_large", "The body or a reading in it is too large",
             $"A body may have {Options.BodyBytesMax} bytes and one reading {Options.ReadingBytesMax}.",
             "Send smaller requests, or raise Http:BodyBytesMax or Codecs:PayloadBytesMax.", request is null ? null : request.WriteCounts);
+
+    private static Task BrokenOffAsync(HttpContext context, TelemetryRequest request) =>
+        Problem.WriteAsync(
+            context, request.Break?.StatusCode ?? StatusCodes.Status400BadRequest, "broken_off", "The body did not come to its end",
+            request.Break?.Message ?? "The body broke off.", "Send it again; the readings counted as accepted are stored.", request.WriteCounts);
 
     private static Task AllBadAsync(HttpContext context, TelemetryRequest request) =>
         Problem.WriteAsync(

@@ -23,6 +23,9 @@ internal enum TelemetryOutcome
 
     /// <summary>The caller went away. What was read before is stored.</summary>
     Aborted,
+
+    /// <summary>The body did not come to its proper end, but the caller may still hear so. What was read before is stored.</summary>
+    BrokenOff,
 }
 
 /// <summary>
@@ -44,8 +47,8 @@ internal sealed class TelemetryRequest
 
     private readonly TelemetryEndpoint _endpoint;
     private readonly byte[] _smallBuffer = new byte[SmallBufferBytes];
-    private readonly List<ReadingBatch> _batches = [];
-    private readonly List<ValueTask> _appends = [];
+    private readonly Stack<ReadingBatch> _spare = [];
+    private readonly List<(ReadingBatch Batch, ValueTask Append)> _appends = [];
     private readonly List<(int Index, RejectReason Reason)> _rejected = [];
     private readonly byte[] _pathId = new byte[DeviceIds.LengthMax];
 
@@ -65,7 +68,7 @@ internal sealed class TelemetryRequest
     {
         _endpoint = endpoint;
         _buffer = _smallBuffer;
-        _batches.Add(new ReadingBatch(endpoint.Log.PartitionCount));
+        Batch = new ReadingBatch(endpoint.Log.PartitionCount);
     }
 
     /// <summary>Readings known to be on stable storage.</summary>
@@ -75,6 +78,9 @@ internal sealed class TelemetryRequest
 
     /// <summary>Why the log took no more, when it did not.</summary>
     public LogUnavailableException? RefusedBy { get; private set; }
+
+    /// <summary>What was wrong with the body as HTTP, when it broke off.</summary>
+    public BadHttpRequestException? Break { get; private set; }
 
     public bool OnlyTooLarge => _rejected.Count > 0 && _rejected.TrueForAll(r => r.Reason == RejectReason.TooLarge);
 
@@ -91,8 +97,8 @@ internal sealed class TelemetryRequest
         }
     }
 
-    /// <summary>The batch that is being filled: the one after those that are with the log.</summary>
-    private ReadingBatch Batch => _batches[_appends.Count];
+    /// <summary>The batch that is being filled.</summary>
+    private ReadingBatch Batch { get; set; }
 
     /// <summary>Reads the body and hands its readings to the log; returns when what was taken is durable.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
@@ -120,9 +126,15 @@ internal sealed class TelemetryRequest
         {
             return await EndEarlyAsync(RejectBody());
         }
-        catch (Exception error) when (error is IOException or OperationCanceledException or BadHttpRequestException or ConnectionAbortedException)
+        catch (BadHttpRequestException error)
         {
-            // The sender broke off, or sends slower than the limit: whole readings count, the unfinished one was never received.
+            // It ended early, came slower than the limit or was garbled: whole readings count, the unfinished one was never
+            // received. The sender may still be listening, and silence would reach it as 200.
+            Break = error;
+            return await EndEarlyAsync(TelemetryOutcome.BrokenOff);
+        }
+        catch (Exception error) when (error is IOException or OperationCanceledException or ConnectionAbortedException)
+        {
             return await EndEarlyAsync(TelemetryOutcome.Aborted);
         }
     }
@@ -183,10 +195,7 @@ internal sealed class TelemetryRequest
     public void Reset()
     {
         ReleaseBuffer();
-        if (_batches.Count > BatchesInFlight)
-            _batches.RemoveRange(BatchesInFlight, _batches.Count - BatchesInFlight);
-        foreach (var batch in _batches)
-            batch.Clear();
+        Batch.Clear();
         _appends.Clear();
         _rejected.Clear();
         _filled = _consumed = _landed = _pathIdLength = _index = _uncounted = _faultAt = 0;
@@ -195,6 +204,7 @@ internal sealed class TelemetryRequest
         _sender = default;
         _skippingLine = false;
         RefusedBy = null;
+        Break = null;
     }
 
     private bool TrySetPathId(string device)
@@ -371,8 +381,9 @@ internal sealed class TelemetryRequest
         RejectedCount++;
         if (_rejected.Count < RejectedListed)
             _rejected.Add((index, reason));
-        // Received stands in the books before rejected does.
-        CountReceived();
+        // Received stands in the books before rejected does; those that wait in the batch enter together with their flight.
+        _uncounted--;
+        _endpoint.CountReceived(1);
         _endpoint.Reject(reason, _sender.Tenant, device ?? _pathIdText, _faultAt > 0 ? $"near byte {_faultAt}" : null, payload);
     }
 
@@ -406,10 +417,9 @@ internal sealed class TelemetryRequest
         if (Batch.Count == 0 || RefusedBy is not null)
             return RefusedBy is null;
 #pragma warning disable CA2012 // Kept in the list and awaited once, by LandAsync.
-        _appends.Add(_endpoint.Appender.AppendAsync(Batch, CancellationToken.None));
+        _appends.Add((Batch, _endpoint.Appender.AppendAsync(Batch, CancellationToken.None)));
 #pragma warning restore CA2012
-        if (_batches.Count == _appends.Count)
-            _batches.Add(new ReadingBatch(_endpoint.Log.PartitionCount));
+        Batch = _spare.TryPop(out var spare) ? spare : new ReadingBatch(_endpoint.Log.PartitionCount);
         return true;
     }
 
@@ -417,16 +427,22 @@ internal sealed class TelemetryRequest
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask LandAsync()
     {
-        var index = _landed++;
+        var (batch, append) = _appends[_landed];
+        _appends[_landed++] = default;
         try
         {
-            await _appends[index];
-            Accepted += _batches[index].Count;
+            await append;
+            Accepted += batch.Count;
         }
         catch (LogUnavailableException error)
         {
             RefusedBy = error;
         }
+
+        // Used again by this request: a long body of lines holds a few batches and not all of itself.
+        batch.Clear();
+        if (_spare.Count < BatchesInFlight)
+            _spare.Push(batch);
     }
 
     private void SkipSpace()

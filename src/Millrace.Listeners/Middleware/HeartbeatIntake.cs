@@ -54,7 +54,15 @@ internal sealed class HeartbeatIntake(
 
             await StoreAsync(context, Authenticator.SenderOf(who), batch, body.AsMemory(0, length));
         }
-        catch (Exception error) when (error is IOException or OperationCanceledException or BadHttpRequestException or ConnectionAbortedException)
+        catch (BadHttpRequestException error)
+        {
+            // Silence would reach the producer as 200, and that means stored.
+            if (error.StatusCode == StatusCodes.Status413PayloadTooLarge)
+                await RefuseTooLargeAsync(context, who);
+            else
+                await BrokenOffAsync(context, error);
+        }
+        catch (Exception error) when (error is IOException or OperationCanceledException or ConnectionAbortedException)
         {
             // The producer broke off before its heartbeat was whole: nothing was received, nobody is there to answer.
         }
@@ -142,6 +150,17 @@ internal sealed class HeartbeatIntake(
         ledger.CountRejected(reason);
         deadLetters.Keep(ListenerId.Middleware, reason, tenant, device, null, body);
     }
+
+    private Task RefuseTooLargeAsync(HttpContext context, Principal who)
+    {
+        Refuse(RejectReason.TooLarge, Authenticator.SenderOf(who).Tenant, null, default);
+        return AnswerRefusedAsync(context, RejectReason.TooLarge, 0);
+    }
+
+    /// <summary>An unfinished heartbeat was never received; its sender is told, as far as it still listens.</summary>
+    private static Task BrokenOffAsync(HttpContext context, BadHttpRequestException error) =>
+        Problem.WriteAsync(
+            context, error.StatusCode, "broken_off", "The heartbeat did not come to its end", error.Message, "Send it again.");
 
     private Task AnswerRefusedAsync(HttpContext context, RejectReason reason, int errorAt)
     {
