@@ -143,6 +143,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     private SqlValueView SqlView(ISqlValueTable table, ILatestReadings latest, SqliteRegistry registry) => new(
         table, latest,
         () => registry.AllIds().Where(device => device.Tenant == 0 && !device.Blocked).Select(device => device.Id),
+        () => registry.EnrolmentPosition,
         Path.Combine(folder.Views, "sql.json"), options.SqlView.Writers, time, logs.CreateLogger<SqlValueView>());
 
     private void AddUdp(ListenerContext context)

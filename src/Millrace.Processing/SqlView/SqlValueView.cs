@@ -25,21 +25,26 @@ public sealed class SqlValueView : IReadingView
     private readonly ISqlValueTable _table;
     private readonly ILatestReadings _latest;
     private readonly Func<IEnumerable<byte[]>> _allIds;
+    private readonly Func<PositionVector?> _enrolledUpTo;
     private readonly string _checkpointPath;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Writer[] _writers;
-    private readonly Random _jitter = new(unchecked((int)0x5EED));
+    private readonly Lane _preparing = new();
     private PositionVector _applied = new(0);
     private int _dirty;
     private bool _prepared;
+    private bool _overtaken;
 
     /// <param name="allIds">Every known device id of the default tenant: a table never filled before gets all of them.</param>
+    /// <param name="enrolledUpTo">How far the log has been looked through for those ids; asked before they are.</param>
     /// <param name="writers">Connections writing in parallel; a device always uses the same one.</param>
     public SqlValueView(
-        ISqlValueTable table, ILatestReadings latest, Func<IEnumerable<byte[]>> allIds, string checkpointPath, int writers, TimeProvider time, ILogger logger)
+        ISqlValueTable table, ILatestReadings latest, Func<IEnumerable<byte[]>> allIds, Func<PositionVector?> enrolledUpTo, string checkpointPath,
+        int writers, TimeProvider time, ILogger logger)
     {
-        (_table, _latest, _allIds, _checkpointPath, _time, _logger) = (table, latest, allIds, checkpointPath, time, logger);
+        (_table, _latest, _allIds, _enrolledUpTo) = (table, latest, allIds, enrolledUpTo);
+        (_checkpointPath, _time, _logger) = (checkpointPath, time, logger);
         _writers = [.. Enumerable.Range(0, writers).Select(_ => new Writer())];
     }
 
@@ -48,7 +53,13 @@ public sealed class SqlValueView : IReadingView
     /// <summary>Rows refused by the database for their own sake since start.</summary>
     public long RefusedRows { get; private set; }
 
-    private sealed class Writer
+    /// <summary>Blocking work of which only one piece runs at a time, also when its caller has stopped waiting for it.</summary>
+    private class Lane
+    {
+        public Task Busy = Task.CompletedTask;
+    }
+
+    private sealed class Writer : Lane
     {
         public readonly HashSet<string> Dirty = new(StringComparer.Ordinal);
         public ISqlValueWriter? Connection;
@@ -69,23 +80,16 @@ public sealed class SqlValueView : IReadingView
             return position;
         }
 
-        // A new target: everything up to now is taken from the latest values, the log from here on.
-        _applied = log.Durable.Copy();
-        SqlViewLog.Filling(_logger, _table.Target);
-        foreach (var id in _allIds())
-        {
-            MarkDirty(id);
-            if (_dirty >= RowsPerBatch * _writers.Length)
-                await FlushAsync(cancel);
-        }
-
-        await FlushAsync(cancel);
+        // A new target: known devices are taken from the latest values, the log from where devices are not known yet.
+        _applied = _enrolledUpTo() is { } enrolled && enrolled.Count == log.PartitionCount ? enrolled.Copy() : new PositionVector(log.PartitionCount);
+        await FillAsync(cancel);
         WriteCheckpoint(_applied);
         return _applied.Copy();
     }
 
     public async ValueTask ApplyAsync(LogBlock block, CancellationToken cancel)
     {
+        await MakeUpForLostAsync(cancel);
         foreach (var record in block)
         {
             if (record.Tenant == 0)
@@ -97,24 +101,60 @@ public sealed class SqlValueView : IReadingView
             await FlushAsync(cancel);
     }
 
-    public ValueTask IdleAsync(CancellationToken cancel) => FlushAsync(cancel);
+    public async ValueTask IdleAsync(CancellationToken cancel)
+    {
+        await MakeUpForLostAsync(cancel);
+        await FlushAsync(cancel);
+    }
 
     public async ValueTask CheckpointAsync(PositionVector position, CancellationToken cancel)
     {
+        await MakeUpForLostAsync(cancel);
         await FlushAsync(cancel);
         WriteCheckpoint(position);
     }
 
+    /// <summary>Which devices had the lost readings nobody knows any more; what became of them the latest values still do.</summary>
+    public void OnLost(LostRange lost)
+    {
+        ArgumentNullException.ThrowIfNull(lost);
+        _applied[lost.Partition] = Math.Max(_applied[lost.Partition], lost.To);
+        _overtaken = true;
+    }
+
+    private async ValueTask MakeUpForLostAsync(CancellationToken cancel)
+    {
+        if (!_overtaken)
+            return;
+        await FillAsync(cancel);
+        _overtaken = false;
+    }
+
+    /// <summary>Writes the newest value of every known device.</summary>
+    private async Task FillAsync(CancellationToken cancel)
+    {
+        SqlViewLog.Filling(_logger, _table.Target);
+        foreach (var id in _allIds())
+        {
+            MarkDirty(id);
+            if (_dirty >= RowsPerBatch * _writers.Length)
+                await FlushAsync(cancel);
+        }
+
+        await FlushAsync(cancel);
+    }
+
     private void Reset()
     {
-        foreach (var writer in _writers)
+        for (var i = 0; i < _writers.Length; i++)
         {
-            writer.Dirty.Clear();
-            writer.Close();
+            var left = _writers[i];
+            _ = left.Busy.ContinueWith(_ => left.Close(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            _writers[i] = new Writer();
         }
 
         _dirty = 0;
-        _prepared = false;
+        _prepared = _overtaken = false;
     }
 
     private void MarkDirty(ReadOnlySpan<byte> id)
@@ -146,7 +186,7 @@ public sealed class SqlValueView : IReadingView
     {
         if (_prepared)
             return;
-        await RetryAsync(_table.Prepare, cancel);
+        await RetryAsync(_preparing, _table.Prepare, cancel);
         _prepared = true;
     }
 
@@ -155,7 +195,7 @@ public sealed class SqlValueView : IReadingView
         foreach (var ids in writer.Dirty.Chunk(RowsPerBatch))
         {
             var rows = ReadRows(ids);
-            await RetryAsync(() => Write(writer, rows), cancel);
+            await RetryAsync(writer, () => Write(writer, rows), cancel);
         }
 
         writer.Dirty.Clear();
@@ -222,21 +262,26 @@ public sealed class SqlValueView : IReadingView
         Write(writer, [.. rows.Skip(half)]);
     }
 
-    /// <summary>Runs blocking work on a thread of its own until it succeeds; a database that is down only delays it.</summary>
-    private async Task RetryAsync(Action work, CancellationToken cancel)
+    /// <summary>
+    /// Runs blocking work on a thread of its own until it succeeds; a database that is down only delays it. One that does
+    /// not answer at all keeps the thread, and not the caller who was told to stop.
+    /// </summary>
+    private async Task RetryAsync(Lane lane, Action work, CancellationToken cancel)
     {
         for (var pause = RetryMin; ; pause = pause * 2 < RetryMax ? pause * 2 : RetryMax)
         {
+            await lane.Busy.WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancel.ThrowIfCancellationRequested();
             try
             {
-                await Task.Factory.StartNew(work, cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                lane.Busy = Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                await lane.Busy.WaitAsync(cancel);
                 return;
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e) when (e is not OperationCanceledException || !cancel.IsCancellationRequested)
             {
                 SqlViewLog.Unreachable(_logger, _table.Target, pause.TotalSeconds, e.Message);
-                await Task.Delay(pause * (0.5 + _jitter.NextDouble()), _time, cancel);
+                await Task.Delay(pause * (0.5 + Random.Shared.NextDouble()), _time, cancel);
             }
         }
     }

@@ -129,6 +129,32 @@ public abstract class SqlValueViewConformance
         Assert.Equal(new Dictionary<string, string> { ["a"] = "2", ["b"] = "3" }, Rows());
     }
 
+    [Fact]
+    public async Task Devices_not_enrolled_yet_are_not_missed_when_the_table_is_first_filled()
+    {
+        using var it = new Scene(this);
+        it.Send("known", "1");
+        it.EnrolUpToHere();
+        it.Send("new", "2");
+
+        await it.CatchUpAsync();
+
+        Assert.Equal(new Dictionary<string, string> { ["known"] = "1", ["new"] = "2" }, Rows());
+    }
+
+    [Fact]
+    public async Task Readings_that_retention_took_from_the_view_still_reach_the_table()
+    {
+        using var it = new Scene(this);
+        it.Send("m", "1");
+        await it.CatchUpAsync(keepOpen: true);
+        it.SendAndLose("m", "2");
+
+        await it.CatchUpAsync();
+
+        Assert.Equal("2", Assert.Single(Rows()).Value);
+    }
+
     private protected virtual string Quote(string name) => $"\"{name}\"";
 
     /// <summary>Makes the server drop every open connection of the view.</summary>
@@ -142,6 +168,18 @@ public abstract class SqlValueViewConformance
         private readonly ListenerLedger _ledger = new(ListenerId.Udp);
         private SqlValueView? _open;
         private ILogReader? _reader;
+        private (PositionVector Position, byte[][] Ids)? _enrolled;
+
+        /// <summary>The registry knows the devices so far and none of those to come.</summary>
+        public void EnrolUpToHere() => _enrolled = (_log.Durable.Copy(), [.. _latest.Ids]);
+
+        /// <summary>A reading that the latest values have and the view is told it will never see.</summary>
+        public void SendAndLose(string id, string value)
+        {
+            Send(id, value);
+            while (_reader!.TryRead() is { } block)
+                _open!.OnLost(new LostRange(block.Partition, block.FirstSequence, block.NextSequence));
+        }
 
         public void Send(string id, string value, long deviceTime = Micros.None)
         {
@@ -156,7 +194,9 @@ public abstract class SqlValueViewConformance
         {
             if (_open is null)
             {
-                _open = new SqlValueView(conformance.OpenTable(), _latest, () => _latest.Ids, _folder["sql.json"], 3, TimeProvider.System, NullLogger.Instance);
+                _open = new SqlValueView(
+                    conformance.OpenTable(), _latest, () => _enrolled?.Ids ?? _latest.Ids, () => _enrolled?.Position ?? _log.Durable,
+                    _folder["sql.json"], 3, TimeProvider.System, NullLogger.Instance);
                 _reader = _log.OpenReader(await _open.OpenAsync(_log, CancellationToken.None));
             }
 
