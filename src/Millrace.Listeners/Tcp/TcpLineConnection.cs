@@ -20,11 +20,15 @@ internal sealed class TcpLineConnection(Socket socket, TcpSessionContext shared,
     /// <summary>While the log is full a sender without answers is held back; how often to look again.</summary>
     private static readonly TimeSpan FullPoll = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>How long a connection that gives way may take to store and answer what it has read.</summary>
+    private static readonly TimeSpan GiveWayPatience = TimeSpan.FromSeconds(3);
+
     private readonly TcpLineSession _session = new(shared, ((IPEndPoint)socket.RemoteEndPoint!).Address);
     private byte[] _buffer = [];
     private int _length;
     private bool _skipping;
     private volatile bool _closing;
+    private volatile ITimer? _lastChance;
 
     /// <summary>Its place in the table's order of silence; the table's alone.</summary>
     public LinkedListNode<TcpLineConnection>? Place { get; set; }
@@ -54,6 +58,7 @@ internal sealed class TcpLineConnection(Socket socket, TcpSessionContext shared,
             AbandonUnfinished();
             ReleaseBuffer();
             socket.Dispose();
+            _lastChance?.Dispose();
         }
     }
 
@@ -69,6 +74,16 @@ internal sealed class TcpLineConnection(Socket socket, TcpSessionContext shared,
         {
             // It has closed by itself in the meantime.
         }
+    }
+
+    /// <summary>
+    /// The same for one that has to go for others' sake: when it has not ended after some seconds, because the other end
+    /// does not read its answers, it is closed. May be called by any thread.
+    /// </summary>
+    public void GiveWay()
+    {
+        StopReading();
+        _lastChance = shared.Context.Time.CreateTimer(_ => Abort(), null, GiveWayPatience, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Closes at once, whatever it is doing. May be called by any thread.</summary>

@@ -119,7 +119,7 @@ public sealed class TcpLineListener(TcpLineListenerOptions options, ListenerCont
         if (_table.Add(connection) is { } leaving)
         {
             Warn(() => TcpLineListenerLog.Crowded(log, options.ConnectionsMax));
-            leaving.StopReading();
+            leaving.GiveWay();
         }
 
         Interlocked.Increment(ref _serving);
@@ -187,7 +187,7 @@ public sealed class TcpLineListener(TcpLineListenerOptions options, ListenerCont
     private void CloseIdle(TimeSpan idle)
     {
         foreach (var connection in _table.TakeIdle(idle))
-            connection.StopReading();
+            connection.GiveWay();
     }
 
     private void Warn(Action write)

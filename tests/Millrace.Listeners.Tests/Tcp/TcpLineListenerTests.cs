@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
@@ -324,6 +325,36 @@ public sealed class TcpLineListenerTests
         {
             await peer.SendAsync("m1:2\n");
             Assert.StartsWith("OK ", await peer.AnswerAsync());
+        }
+    }
+
+    [Fact]
+    public async Task A_client_that_never_reads_its_answers_gives_way_all_the_same()
+    {
+        await using var it = await TcpHarness.OpenAsync(new TcpLineListenerOptions { ConnectionsMax = 1, Acknowledge = true });
+        var deaf = await it.ConnectAsync();
+        var line = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("m:1\n", 4096)));
+        // Until answers fill every buffer on the way back, the server stops reading, and sending stalls.
+        var sending = SendForEverAsync();
+        await Eventually.IsTrueAsync(() => it.Ledger.Received > 0);
+
+        var next = await it.ConnectAsync();
+        await next.SendAsync("m:2\n");
+        Assert.StartsWith("OK ", await next.AnswerAsync());
+
+        await sending.WaitAsync(TimeSpan.FromSeconds(60));
+
+        async Task SendForEverAsync()
+        {
+            try
+            {
+                while (true)
+                    await deaf.SendAsync(line);
+            }
+            catch (SocketException)
+            {
+                // Closed by the other end.
+            }
         }
     }
 
