@@ -1,3 +1,4 @@
+using System.Text;
 using Millrace.Core;
 
 namespace Millrace.Settings;
@@ -80,16 +81,30 @@ internal sealed class DataFolder : IDisposable
         return held;
     }
 
+    /// <summary>Whole or not at all: without it the folder would not open again.</summary>
+    private static void WriteVersion(string file)
+    {
+        var temporary = file + ".new";
+        using (var written = new FileStream(temporary, FileMode.Create, FileAccess.Write))
+        {
+            written.Write(Encoding.ASCII.GetBytes($"{Version}\n"));
+            written.Flush(flushToDisk: true);
+        }
+
+        File.Move(temporary, file, overwrite: true);
+    }
+
     private static void CheckVersion(string path)
     {
         var file = System.IO.Path.Combine(path, "version");
-        if (!File.Exists(file))
+        var text = File.Exists(file) ? File.ReadAllText(file).Trim() : "";
+        if (text.Length == 0)
         {
-            File.WriteAllText(file, $"{Version}\n");
+            // None, or one that a full disk or a power cut left empty when the folder was made.
+            WriteVersion(file);
             return;
         }
 
-        var text = File.ReadAllText(file).Trim();
         if (!int.TryParse(text, out var version))
             throw new StartException($"{file} holds '{text}' where a version number should stand; restore it from a backup");
         if (version > Version)

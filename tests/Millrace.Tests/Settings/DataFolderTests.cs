@@ -27,6 +27,18 @@ public sealed class DataFolderTests
     }
 
     [Fact]
+    public void A_version_that_a_power_cut_left_empty_does_not_lock_the_folder_up()
+    {
+        using var temp = new TempFolder();
+        DataFolder.Open(temp["data"]).Dispose();
+        File.WriteAllBytes(temp["data/version"], []);
+
+        using var again = DataFolder.Open(temp["data"]);
+
+        Assert.Equal($"{DataFolder.Version}\n", File.ReadAllText(temp["data/version"]));
+    }
+
+    [Fact]
     public void A_newer_folder_is_refused_and_left_alone()
     {
         using var temp = new TempFolder();
