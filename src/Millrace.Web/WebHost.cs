@@ -22,7 +22,8 @@ namespace Millrace.Web;
 /// </summary>
 public sealed class WebHost : IListener, IAsyncDisposable
 {
-    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
+    /// <summary>The web server takes a second more to cut off who is left, and views have five of the ten in all.</summary>
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(3);
 
     private readonly WebOptions _options;
     private readonly WebParts _parts;

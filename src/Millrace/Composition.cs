@@ -290,6 +290,16 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     private async ValueTask CloseAllAsync()
     {
         while (_closing.TryPop(out var close))
-            await close();
+        {
+            try
+            {
+                await close();
+            }
+            catch (Exception e)
+            {
+                // The others still have to be closed, the log above all.
+                ServerLog.NotClosed(logs.CreateLogger("Millrace"), e);
+            }
+        }
     }
 }

@@ -19,8 +19,16 @@ internal sealed class Server(
     /// <summary>Opens every socket; when one cannot be opened nothing is served.</summary>
     public async Task BindAsync(CancellationToken cancel)
     {
-        foreach (var listener in listeners)
-            await listener.BindAsync(cancel);
+        try
+        {
+            foreach (var listener in listeners)
+                await listener.BindAsync(cancel);
+        }
+        catch
+        {
+            await closeAll();
+            throw;
+        }
     }
 
     /// <summary>Serves until <paramref name="stopping"/> fires, then stops in order; everything taken is durable when it returns.</summary>

@@ -16,6 +16,9 @@ internal static partial class ServerLog
     [LoggerMessage(103, LogLevel.Error, "The server stops because a part of it failed.")]
     public static partial void PartFailed(ILogger log, Exception e);
 
+    [LoggerMessage(105, LogLevel.Error, "A part of the server could not be closed; the others are.")]
+    public static partial void NotClosed(ILogger log, Exception e);
+
     [LoggerMessage(104, LogLevel.Warning, "Log:Flush is false: readings are acknowledged before they are on the disk. For measuring only.")]
     public static partial void FlushOff(ILogger log);
 }

@@ -16,7 +16,7 @@ namespace Millrace.Listeners.Http;
 internal sealed class PlainHost(
     IPEndPoint endpoint, int connectionsMax, long bodyBytesMax, string settingName, RequestDelegate handle, ILoggerFactory logs) : IAsyncDisposable
 {
-    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(3);
 
     private readonly ILogger _log = logs.CreateLogger("Millrace.Listeners.Http");
     private WebApplication? _app;

@@ -15,7 +15,7 @@ public sealed class TcpLineListener(TcpLineListenerOptions options, ListenerCont
     private const int Backlog = 4096;
 
     /// <summary>How long stopping connections may take to have their lines stored and answered; the whole stop has 10 s.</summary>
-    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(4);
 
     private static readonly TimeSpan AcceptRetry = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan WarnWindow = TimeSpan.FromSeconds(10);

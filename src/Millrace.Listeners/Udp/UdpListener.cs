@@ -24,7 +24,7 @@ public sealed class UdpListener(UdpListenerOptions options, ListenerContext cont
     private const int WarnWindowSeconds = 10;
 
     /// <summary>How long a stopping listener waits for the log to take what it holds; the whole stop has 10 s.</summary>
-    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(4);
 
     private Socket? _socket;
     private int _napMicros;

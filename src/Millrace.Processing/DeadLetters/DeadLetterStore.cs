@@ -186,7 +186,7 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
                 WriteLine(file, letter);
             }
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             Interlocked.Increment(ref _notKept);
             DeadLetterLog.NotWritten(_logger, _folder, e);
@@ -202,7 +202,7 @@ public sealed class DeadLetterStore : IDeadLetters, IAsyncDisposable
         {
             File.AppendAllText(RemovedPath, $"{number}\n");
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             DeadLetterLog.NotWritten(_logger, _folder, e);
         }

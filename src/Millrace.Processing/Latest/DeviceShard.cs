@@ -199,8 +199,11 @@ internal sealed unsafe class DeviceShard : IDisposable
     {
         lock (Gate)
         {
+            // Empty, not gone: a request that outlived the server's patience may still look here, and finds nothing.
             NativeMemory.Free(_buckets);
-            _buckets = null;
+            AllocateBuckets(1);
+            _entries = 0;
+            Generation++;
             _slabs.Dispose();
         }
     }

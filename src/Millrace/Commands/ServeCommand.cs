@@ -42,8 +42,17 @@ internal static class ServeCommand
         var logger = logs.CreateLogger("Millrace");
         using var folder = DataFolder.Open(data);
 
-        var server = await new Composition(options, folder, TimeProvider.System, logs).ComposeAsync(stopping.Token);
-        await server.BindAsync(stopping.Token);
+        Server server;
+        try
+        {
+            server = await new Composition(options, folder, TimeProvider.System, logs).ComposeAsync(stopping.Token);
+            await server.BindAsync(stopping.Token);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            return ExitCode.Done; // Told to stop before it had begun.
+        }
+
         PrintReady(server, options, folder);
 
         var fleet = demo ? RunDemoAsync(server, options, folder, stopping.Token) : Task.CompletedTask;
