@@ -47,6 +47,18 @@ public sealed class RetentionTests
     }
 
     [Fact]
+    public async Task A_segment_that_may_not_be_deleted_does_not_stop_the_log()
+    {
+        await using var log = await TestLog.OpenAsync(Options, _disk);
+        await log.FillAsync(2000);
+        _disk.RefusesDeletes = true;
+        log.Time.Advance(TimeSpan.FromDays(2));
+        await KeepHouseAsync(log);
+
+        Assert.Equal(LogState.Accepting, log.Log.State);
+    }
+
+    [Fact]
     public async Task Beyond_the_size_budget_the_oldest_goes_whoever_holds_it()
     {
         await using var log = await TestLog.OpenAsync(Options with { RetentionBytes = 200_000 }, _disk);

@@ -192,7 +192,7 @@ internal sealed class JournalWriter(
         {
             retention.Apply();
         }
-        catch (IOException failure)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
             LogLog.RetentionFailed(log, failure);
         }

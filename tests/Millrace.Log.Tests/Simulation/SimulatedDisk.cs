@@ -33,6 +33,9 @@ internal sealed class SimulatedDisk(ulong seed) : IDisk
     /// <summary>How many of the next reads fail.</summary>
     public int ReadsToFail { get; set; }
 
+    /// <summary>The folder's names may not be changed any more, as after a change of its owner.</summary>
+    public bool RefusesDeletes { get; set; }
+
     public long CapacityBytes { get; set; } = long.MaxValue / 4;
 
     /// <summary>Lets the disk promise room that it has not, as file systems with delayed allocation or quotas do.</summary>
@@ -161,6 +164,8 @@ internal sealed class SimulatedDisk(ulong seed) : IDisk
 
     public void Delete(string path)
     {
+        if (RefusesDeletes)
+            throw new UnauthorizedAccessException($"{path} may not be deleted");
         lock (_gate)
         {
             Step(() => { });
