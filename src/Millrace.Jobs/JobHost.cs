@@ -160,8 +160,14 @@ public sealed class JobHost : IAsyncDisposable
             var emitFrom = EmitFromOf(definition, old, before);
             entry.Record = old with
             {
-                Tenant = tenant, Version = old.Version + 1, Running = start, EmitFrom = start ? emitFrom ?? FirstStart(definition) : emitFrom, Begun = false,
-                ChangedAt = _services.Time.Now(), Problem = null, Definition = source,
+                Tenant = tenant,
+                Version = old.Version + 1,
+                Running = start,
+                EmitFrom = start ? emitFrom ?? FirstStart(definition) : emitFrom,
+                Begun = false,
+                ChangedAt = _services.Time.Now(),
+                Problem = null,
+                Definition = source,
             };
             SetDefinition(entry, definition);
             (entry.Trouble, entry.LastError, entry.Run) = (null, null, null);

@@ -25,8 +25,12 @@ var jobFolder = Path.Combine(folder, "jobs", job);
 var guarded = new GuardedLog(log, NewestSnapshotPosition(jobFolder));
 await using var host = new JobHost(new JobServices
 {
-    Log = guarded, Alerts = new AlertBook(database, TimeProvider.System), Folder = Path.Combine(folder, "jobs"),
-    Folders = new AllowedFolders(Path.Combine(folder, "files"), []), Logs = NullLoggerFactory.Instance, SnapshotEvery = TimeSpan.FromMilliseconds(700),
+    Log = guarded,
+    Alerts = new AlertBook(database, TimeProvider.System),
+    Folder = Path.Combine(folder, "jobs"),
+    Folders = new AllowedFolders(Path.Combine(folder, "files"), []),
+    Logs = NullLoggerFactory.Instance,
+    SnapshotEvery = TimeSpan.FromMilliseconds(700),
 });
 using var leaving = new CancellationTokenSource();
 var running = host.RunAsync(leaving.Token);

@@ -48,8 +48,14 @@ internal sealed class JobBench : IAsyncDisposable
 
     public JobServices Services => new()
     {
-        Log = Log, Alerts = Alerts, DeadLetters = DeadLetters, Folder = Folder["jobs"], Folders = new AllowedFolders(Folder["files"], []), Functions = Functions,
-        Logs = NullLoggerFactory.Instance, SnapshotEvery = TimeSpan.FromMilliseconds(50),
+        Log = Log,
+        Alerts = Alerts,
+        DeadLetters = DeadLetters,
+        Folder = Folder["jobs"],
+        Folders = new AllowedFolders(Folder["files"], []),
+        Functions = Functions,
+        Logs = NullLoggerFactory.Instance,
+        SnapshotEvery = TimeSpan.FromMilliseconds(50),
         Retry = new RetryPolicy { First = TimeSpan.FromMilliseconds(5), Max = TimeSpan.FromMilliseconds(20), AfterRefusal = TimeSpan.FromMilliseconds(20) },
     };
 

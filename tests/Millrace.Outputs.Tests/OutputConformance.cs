@@ -30,7 +30,9 @@ public abstract class OutputConformance
 {
     private static readonly RetryPolicy Quick = new()
     {
-        First = TimeSpan.FromMilliseconds(1), Max = TimeSpan.FromMilliseconds(4), AfterRefusal = TimeSpan.FromMilliseconds(4),
+        First = TimeSpan.FromMilliseconds(1),
+        Max = TimeSpan.FromMilliseconds(4),
+        AfterRefusal = TimeSpan.FromMilliseconds(4),
         RetryAfterMax = TimeSpan.FromMilliseconds(4),
     };
 

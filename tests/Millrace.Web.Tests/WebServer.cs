@@ -47,7 +47,11 @@ internal sealed class WebServer : IAsyncDisposable
         Alerts = new AlertBook(_database, time);
         Jobs = new JobHost(new JobServices
         {
-            Log = log, Alerts = Alerts, DeadLetters = DeadLetters, Folder = _folder["jobs"], Folders = new AllowedFolders(_folder["files"], []),
+            Log = log,
+            Alerts = Alerts,
+            DeadLetters = DeadLetters,
+            Folder = _folder["jobs"],
+            Folders = new AllowedFolders(_folder["files"], []),
             Logs = NullLoggerFactory.Instance,
         });
         _web = new WebHost(options, new WebParts

@@ -45,9 +45,16 @@ public sealed record JobDefinition(
         var anyInput = telemetry.Count == 0;
         return StreamQuery.Compile(Query, new CompileOptions
         {
-            Inputs = telemetry, References = references, AcceptAnyInput = anyInput, AddDeviceId = true, Functions = functions,
+            Inputs = telemetry,
+            References = references,
+            AcceptAnyInput = anyInput,
+            AddDeviceId = true,
+            Functions = functions,
             ManyDeviceInputs = anyInput ? [.. StreamQuery.ReferencedNames(Query).Except(references, StringComparer.OrdinalIgnoreCase)] : telemetry,
-            LateArrival = LateArrival, OutOfOrder = OutOfOrder, Policy = Policy, MemoryLimitBytes = (long)MemoryLimitMb << 20,
+            LateArrival = LateArrival,
+            OutOfOrder = OutOfOrder,
+            Policy = Policy,
+            MemoryLimitBytes = (long)MemoryLimitMb << 20,
         });
     }
 }

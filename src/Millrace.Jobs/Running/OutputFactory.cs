@@ -121,8 +121,10 @@ internal sealed class OutputFactory(JobServices services)
             spec.Wrong("format", $"'{format}' is neither jsonl nor csv; for Parquet use the history the server keeps by itself");
         var options = new FilesOutputOptions
         {
-            Path = path.Length > 0 ? services.Folders.Resolve(path) : "/", Format = format == "csv" ? FileFormat.Csv : FileFormat.JsonLines,
-            RollAfter = TimeSpan.FromSeconds(spec.Number("rollSeconds", 0, 0, 86_400 * 31)), RollBytes = (long)spec.Number("rollBytes", 0, 0, 1L << 40),
+            Path = path.Length > 0 ? services.Folders.Resolve(path) : "/",
+            Format = format == "csv" ? FileFormat.Csv : FileFormat.JsonLines,
+            RollAfter = TimeSpan.FromSeconds(spec.Number("rollSeconds", 0, 0, 86_400 * 31)),
+            RollBytes = (long)spec.Number("rollBytes", 0, 0, 1L << 40),
         };
         return () => new FilesOutput(source, options, services.Time);
     }
@@ -165,7 +167,9 @@ internal sealed class OutputFactory(JobServices services)
             spec.Required("url");
         var options = new WebhookOptions
         {
-            Url = url ?? new Uri("http://unknown"), Secret = spec.Text("secret"), BatchRows = (int)spec.Number("batchRows", 500, 1, 10_000),
+            Url = url ?? new Uri("http://unknown"),
+            Secret = spec.Text("secret"),
+            BatchRows = (int)spec.Number("batchRows", 500, 1, 10_000),
             Linger = TimeSpan.FromMilliseconds(spec.Number("batchMs", 200, 0, 3_600_000)),
         };
         return () => new WebhookOutput(source, options, services.Http, services.Circuits, services.Time);
@@ -175,7 +179,9 @@ internal sealed class OutputFactory(JobServices services)
     {
         var options = new EmailOptions
         {
-            To = spec.Required("to"), Subject = spec.Text("subject") ?? "", Digest = TimeSpan.FromSeconds(spec.Number("digestSeconds", 0, 0, 86_400 * 7)),
+            To = spec.Required("to"),
+            Subject = spec.Text("subject") ?? "",
+            Digest = TimeSpan.FromSeconds(spec.Number("digestSeconds", 0, 0, 86_400 * 7)),
         };
         if (options.To.Length > 0)
             MailAddresses.ParseList(options.To);
@@ -187,8 +193,10 @@ internal sealed class OutputFactory(JobServices services)
         var credentials = spec.Required("credentials");
         var options = new SheetsOptions
         {
-            Spreadsheet = spec.Required("spreadsheet"), Range = spec.Text("range") ?? "Sheet1!A1",
-            Credentials = credentials.Length > 0 ? services.Folders.Resolve(credentials) : "", TokenUri = spec.Address("tokenUri"),
+            Spreadsheet = spec.Required("spreadsheet"),
+            Range = spec.Text("range") ?? "Sheet1!A1",
+            Credentials = credentials.Length > 0 ? services.Folders.Resolve(credentials) : "",
+            TokenUri = spec.Address("tokenUri"),
             BaseUri = spec.Address("baseUri") ?? new Uri("https://sheets.googleapis.com"),
         };
         return () => new SheetsOutput(source, options, services.Http, services.Quota, services.Time);

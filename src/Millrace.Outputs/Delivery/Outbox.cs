@@ -267,7 +267,10 @@ public sealed class Outbox : IDisposable
         RandomAccess.Read(handle, bytes, 0);
         var segment = new Segment
         {
-            Number = long.Parse(Path.GetFileNameWithoutExtension(path)), Path = path, Handle = handle, Length = Magic.Length,
+            Number = long.Parse(Path.GetFileNameWithoutExtension(path)),
+            Path = path,
+            Handle = handle,
+            Length = Magic.Length,
         };
         if (!bytes.AsSpan().StartsWith(Magic))
             RandomAccess.Write(handle, Magic, 0);

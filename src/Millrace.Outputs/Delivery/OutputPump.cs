@@ -190,8 +190,11 @@ public sealed class OutputPump : IAsyncDisposable
         var message = known is null ? $"{error.GetType().Name}: {error.Message}" : error.Message;
         Set(Volatile.Read(ref _status) with
         {
-            State = refused ? OutputState.Refused : OutputState.Retrying, Failures = _failures, LastError = message,
-            LastErrorAt = _time.Now(), NextAttemptAt = _time.Now() + (long)delay.TotalMicroseconds,
+            State = refused ? OutputState.Refused : OutputState.Retrying,
+            Failures = _failures,
+            LastError = message,
+            LastErrorAt = _time.Now(),
+            NextAttemptAt = _time.Now() + (long)delay.TotalMicroseconds,
         });
         // One line when the trouble begins, then at each doubling: a dead target must not fill the server's log.
         if (System.Numerics.BitOperations.IsPow2(_failures))

@@ -61,8 +61,10 @@ internal sealed class GoogleToken(SheetsOptions options, HttpClient client, Time
             {
                 return (options.TokenUri ?? new Uri(DefaultTokenUri), new()
                 {
-                    ["grant_type"] = "refresh_token", ["refresh_token"] = Text("refresh_token"),
-                    ["client_id"] = Text("client_id"), ["client_secret"] = Text("client_secret"),
+                    ["grant_type"] = "refresh_token",
+                    ["refresh_token"] = Text("refresh_token"),
+                    ["client_id"] = Text("client_id"),
+                    ["client_secret"] = Text("client_secret"),
                 });
             }
 
@@ -85,7 +87,11 @@ internal sealed class GoogleToken(SheetsOptions options, HttpClient client, Time
         var header = Base64Url.EncodeToString("""{"alg":"RS256","typ":"JWT"}"""u8);
         var claims = Base64Url.EncodeToString(JsonSerializer.SerializeToUtf8Bytes(new Dictionary<string, object>
         {
-            ["iss"] = account, ["scope"] = Scope, ["aud"] = audience, ["iat"] = now, ["exp"] = now + 3600,
+            ["iss"] = account,
+            ["scope"] = Scope,
+            ["aud"] = audience,
+            ["iat"] = now,
+            ["exp"] = now + 3600,
         }));
         using var rsa = RSA.Create();
         rsa.ImportFromPem(privateKey);

@@ -139,7 +139,12 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
             + " ORDER BY id DESC LIMIT @limit";
         return database.Read(c => c.Query<Stored>(sql, new
         {
-            tenant = (int)query.Tenant, state = (int?)query.State, rule = query.Rule, device = query.Device, after = query.After, limit = query.Limit,
+            tenant = (int)query.Tenant,
+            state = (int?)query.State,
+            rule = query.Rule,
+            device = query.Device,
+            after = query.After,
+            limit = query.Limit,
         }).Select(s => s.ToAlert()).ToList());
     }
 
@@ -221,9 +226,28 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
     {
         var values = new
         {
-            id = alert.Id == 0 ? (long?)null : alert.Id, tenant = (int)alert.Tenant, alert.Job, alert.Rule, alert.Key, alert.Device, state = (int)alert.State,
-            alert.Severity, alert.Message, alert.Fields, alert.RaisedAt, alert.LastAt, alert.ClearAfter, alert.AcknowledgedAt, alert.AcknowledgedBy,
-            alert.Note, alert.ClearedAt, alert.Rows, alert.Suppressed, alert.Notified, alert.NotifiedAt, gap = alert.Gap ? 1 : 0,
+            id = alert.Id == 0 ? (long?)null : alert.Id,
+            tenant = (int)alert.Tenant,
+            alert.Job,
+            alert.Rule,
+            alert.Key,
+            alert.Device,
+            state = (int)alert.State,
+            alert.Severity,
+            alert.Message,
+            alert.Fields,
+            alert.RaisedAt,
+            alert.LastAt,
+            alert.ClearAfter,
+            alert.AcknowledgedAt,
+            alert.AcknowledgedBy,
+            alert.Note,
+            alert.ClearedAt,
+            alert.Rows,
+            alert.Suppressed,
+            alert.Notified,
+            alert.NotifiedAt,
+            gap = alert.Gap ? 1 : 0,
         };
         c.Execute(
             $"INSERT OR REPLACE INTO alerts({Columns}) VALUES(@id, @tenant, @Job, @Rule, @Key, @Device, @state, @Severity, @Message, @Fields, @RaisedAt, "
@@ -247,9 +271,18 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
     {
         var body = new JsonObject
         {
-            ["alert"] = alert.Id, ["state"] = notice == AlertNotice.Raised ? "raised" : "repeated", ["severity"] = alert.Severity,
-            ["message"] = alert.Message, ["rule"] = alert.Rule, ["device"] = alert.Device, ["raisedAt"] = Micros.ToIso(alert.RaisedAt),
-            ["at"] = Micros.ToIso(alert.LastAt), ["rows"] = alert.Rows, ["suppressed"] = alert.Suppressed, ["gap"] = alert.Gap, ["job"] = alert.Job,
+            ["alert"] = alert.Id,
+            ["state"] = notice == AlertNotice.Raised ? "raised" : "repeated",
+            ["severity"] = alert.Severity,
+            ["message"] = alert.Message,
+            ["rule"] = alert.Rule,
+            ["device"] = alert.Device,
+            ["raisedAt"] = Micros.ToIso(alert.RaisedAt),
+            ["at"] = Micros.ToIso(alert.LastAt),
+            ["rows"] = alert.Rows,
+            ["suppressed"] = alert.Suppressed,
+            ["gap"] = alert.Gap,
+            ["job"] = alert.Job,
             ["fields"] = JsonNode.Parse(alert.Fields),
         };
         return body.ToJsonString(Relaxed);

@@ -31,8 +31,14 @@ public static class AlertMachine
         var due = DueNotice(open, rule, row, now);
         var refreshed = open with
         {
-            LastAt = Math.Max(open.LastAt, row.Timestamp), Rows = open.Rows + 1, Message = row.Message, Fields = row.Fields,
-            ClearAfter = Micros(rule.ClearAfter), Severity = rule.Severity, Job = row.Job, Gap = row.Gap,
+            LastAt = Math.Max(open.LastAt, row.Timestamp),
+            Rows = open.Rows + 1,
+            Message = row.Message,
+            Fields = row.Fields,
+            ClearAfter = Micros(rule.ClearAfter),
+            Severity = rule.Severity,
+            Job = row.Job,
+            Gap = row.Gap,
             Suppressed = open.Suppressed + (due == AlertNotice.None ? 1 : 0),
             Notified = open.Notified + (due == AlertNotice.None ? 0 : 1),
             NotifiedAt = due == AlertNotice.None ? open.NotifiedAt : row.Timestamp,

@@ -181,9 +181,13 @@ public sealed class EmailOutputTests
         var secure = security == SmtpSecurity.StartTls;
         var options = new SmtpOptions
         {
-            Host = host, Port = int.Parse(Environment.GetEnvironmentVariable(secure ? "SMTP_TLS_PORT" : "SMTP_PORT")!), Security = security,
-            User = secure ? Environment.GetEnvironmentVariable("SMTP_USER")! : "", Password = secure ? Environment.GetEnvironmentVariable("SMTP_PASSWORD")! : "",
-            From = "millrace@example.net", TrustedCertificate = Environment.GetEnvironmentVariable("SMTP_CERTIFICATE")!.Trim('"'),
+            Host = host,
+            Port = int.Parse(Environment.GetEnvironmentVariable(secure ? "SMTP_TLS_PORT" : "SMTP_PORT")!),
+            Security = security,
+            User = secure ? Environment.GetEnvironmentVariable("SMTP_USER")! : "",
+            Password = secure ? Environment.GetEnvironmentVariable("SMTP_PASSWORD")! : "",
+            From = "millrace@example.net",
+            TrustedCertificate = Environment.GetEnvironmentVariable("SMTP_CERTIFICATE")!.Trim('"'),
         };
         var subject = "real " + Guid.NewGuid();
         var output = new EmailOutput(Source, new EmailOptions { To = "ops@example.net", Subject = subject }, options, TimeProvider.System);

@@ -49,7 +49,10 @@ internal sealed class SheetsStandIn : IAsyncDisposable
 
     public string ServiceAccount() => JsonSerializer.Serialize(new
     {
-        type = "service_account", client_email = "mill@example.iam", private_key = _key.ExportPkcs8PrivateKeyPem(), token_uri = "https://token.example/t",
+        type = "service_account",
+        client_email = "mill@example.iam",
+        private_key = _key.ExportPkcs8PrivateKeyPem(),
+        token_uri = "https://token.example/t",
     });
 
     public async ValueTask DisposeAsync()

@@ -135,7 +135,9 @@ public abstract class SqlConformance : OutputConformance
         await using var target = Target();
         await using var output = target.Create(new SqlOutputOptions
         {
-            Connection = "", Table = "", Schema = [new SqlColumn("at", ColumnKind.Timestamp), new SqlColumn("v", ColumnKind.Double)],
+            Connection = "",
+            Table = "",
+            Schema = [new SqlColumn("at", ColumnKind.Timestamp), new SqlColumn("v", ColumnKind.Double)],
         });
         await output.OpenAsync(default);
 
