@@ -49,6 +49,8 @@ public sealed class ViewRunner(IReadingLog log, IReadingView view, TimeSpan chec
     /// <summary>Runs the view until <paramref name="leaving"/> fires; then saves its state and returns. Never throws.</summary>
     public async Task RunAsync(CancellationToken leaving)
     {
+        // A view that has much to read goes on without a pause: on the caller's thread it would keep the listeners from starting.
+        await Task.Yield();
         var pause = PauseMin;
         while (!leaving.IsCancellationRequested)
         {

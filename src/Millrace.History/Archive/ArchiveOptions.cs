@@ -4,10 +4,10 @@ namespace Millrace.History.Archive;
 public sealed record ArchiveOptions
 {
     /// <summary>Readings that are held in memory at most before they are written (1,000 to 10 million).</summary>
-    public int BufferRows { get; init; } = 400_000;
+    public int BufferRows { get; init; } = 200_000;
 
     /// <summary>Bytes of ids and payloads that are held in memory at most.</summary>
-    public int BufferBytes { get; init; } = 96 << 20;
+    public int BufferBytes { get; init; } = 48 << 20;
 
     /// <summary>As many files of one day and generation are merged into one (2 to 64).</summary>
     public int MergeFiles { get; init; } = 8;

@@ -35,6 +35,7 @@ internal static class ServeCommand
 
     private static async Task<int> RunAsync(ServerOptions options, string data, bool demo, CancellationToken cancel)
     {
+        KeepThreadsForListeners();
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         using var terminate = StopOn(PosixSignal.SIGTERM, stopping);
         using var interrupt = StopOn(PosixSignal.SIGINT, stopping);
@@ -69,6 +70,17 @@ internal static class ServeCommand
 
         ServerLog.Stopped(logger);
         return ExitCode.Done;
+    }
+
+    /// <summary>
+    /// A view that catches up computes without a pause. The pool starts with one thread per core and adds others only
+    /// after half a second: without spare ones, three views on two cores keep every listener's answer waiting.
+    /// </summary>
+    private static void KeepThreadsForListeners()
+    {
+        var wanted = Math.Max(16, 4 * Environment.ProcessorCount);
+        ThreadPool.GetMinThreads(out var workers, out var completions);
+        ThreadPool.SetMinThreads(Math.Max(workers, wanted), completions);
     }
 
     private static PosixSignalRegistration StopOn(PosixSignal signal, CancellationTokenSource stopping) =>
