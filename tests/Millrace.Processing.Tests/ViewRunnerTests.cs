@@ -109,6 +109,23 @@ public sealed class ViewRunnerTests
         Assert.Equal(_log.Durable, view.Saved);
     }
 
+    [Fact]
+    public async Task A_view_with_much_to_read_does_not_hold_up_who_starts_it()
+    {
+        using var started = new ManualResetEventSlim();
+        var view = new CollectingView { BeforeApply = () => Assert.True(started.Wait(Deadline), "the starter waits for the view") };
+        using var leaving = new CancellationTokenSource();
+        Send(1);
+
+        var running = new ViewRunner(_log, view, TimeSpan.FromMinutes(1), _time, NullLogger.Instance).RunAsync(leaving.Token);
+        started.Set();
+
+        await view.SeenAsync(1);
+        Assert.Equal(1, view.Opened);
+        await leaving.CancelAsync();
+        await running.WaitAsync(Deadline);
+    }
+
     private void Send(int readings)
     {
         var batch = new ReadingBatch(_log.PartitionCount);
@@ -135,6 +152,7 @@ public sealed class ViewRunnerTests
         public int Opened { get; private set; }
         public int? FaultAt { get; set; }
         public PositionVector? Saved { get; private set; }
+        public Action? BeforeApply { get; init; }
 
         public ValueTask<PositionVector> OpenAsync(IReadingLog log, CancellationToken cancel)
         {
@@ -144,6 +162,7 @@ public sealed class ViewRunnerTests
 
         public async ValueTask ApplyAsync(LogBlock block, CancellationToken cancel)
         {
+            BeforeApply?.Invoke();
             if (BlockFirst)
             {
                 BlockFirst = false;
