@@ -8,10 +8,21 @@ internal static class JsonShare
     public static async Task RunAsync(Bench bench)
     {
         var seconds = bench.Quick ? 5 : 30;
+        bench.Table(
+            $"430-byte JSON over UDP, {Rate:N0} readings/s of 1,000,000 devices for {seconds} s",
+            ["what", "share of one core", "lost"],
+            [
+                await MeasureAsync(bench, seconds, "server: stored durably, latest values kept", "History:Archive=false"),
+                await MeasureAsync(bench, seconds, "the same, and archived as Parquet", "History:Archive=true"),
+            ]);
+    }
+
+    private static async Task<string[]> MeasureAsync(Bench bench, int seconds, string what, string setting)
+    {
         List<double> shares = [], lost = [];
         for (var round = 0; round < bench.Options.Rounds; round++)
         {
-            await using var server = await bench.StartServerAsync();
+            await using var server = await bench.StartServerAsync(setting);
             // The first seconds enrol the devices and let the compiler finish; they are not what an hour looks like.
             await SendAsync(server["udp"].ToString(), bench.Quick ? 5 : 31);
             await Bench.SettledAsync(() => Bench.LagAsync(server), lag => lag == 0, TimeSpan.FromMinutes(1));
@@ -20,13 +31,10 @@ internal static class JsonShare
             var sent = await SendAsync(server["udp"].ToString(), seconds);
             shares.Add((server.ProcessorTime - before).TotalSeconds / start.Elapsed.TotalSeconds);
             lost.Add(sent - await Bench.SettledAsync(async () => await Bench.StoredAsync(server, "udp") - stored, s => s == sent));
-            Bench.Note($"round {round + 1}: {shares[^1]:0.000} of a core, {lost[^1]:N0} lost");
+            Bench.Note($"{setting}, round {round + 1}: {shares[^1]:0.000} of a core, {lost[^1]:N0} lost");
         }
 
-        bench.Table(
-            $"430-byte JSON over UDP, {Rate:N0} readings/s of 1,000,000 devices for {seconds} s",
-            ["what", "share of one core", "lost"],
-            [["server: stored durably, latest values kept", Bench.N(Bench.Median(shares), "0.000"), Bench.N(lost.Sum())]]);
+        return [what, Bench.N(Bench.Median(shares), "0.000"), Bench.N(lost.Sum())];
     }
 
     private static async Task<double> SendAsync(string target, int seconds)
