@@ -139,7 +139,7 @@ internal sealed class Bench(BenchOptions options) : IAsyncDisposable
         var (last, since) = (await look(), Stopwatch.StartNew());
         while (deadline.Elapsed < (atMost ?? TimeSpan.FromSeconds(30)) && isDone?.Invoke(last) != true && since.ElapsedMilliseconds < 500)
         {
-            await Task.Delay(50);
+            await Task.Delay(50); // Between two looks at a server in another process, which tells nobody.
             var now = await look();
             if (now != last)
                 (last, since) = (now, Stopwatch.StartNew());

@@ -49,7 +49,7 @@ while (host.Find(0, job)!.Status is var status && (status.LagReadings > 0 || sta
 
     if (status.LastError is { } error)
         Console.WriteLine(error);
-    await Task.Delay(50);
+    await Task.Delay(50); // The program runs until it is killed or done; this is how often it looks.
 }
 
 if (guarded.ReadTooEarly is { } tooEarly)

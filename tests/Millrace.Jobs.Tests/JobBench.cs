@@ -109,7 +109,7 @@ internal sealed class JobBench : IAsyncDisposable
                 return seen;
             if (limit.IsCancellationRequested)
                 throw new TimeoutException($"waited a minute; last seen: {(describe is null ? seen?.ToString() : describe(seen))}");
-            await Task.Delay(10);
+            await Task.Delay(10); // Between two looks at a status that only polling shows; a minute at most.
         }
     }
 

@@ -67,7 +67,7 @@ internal static partial class Reads
             using var answer = await server.Http.GetAsync(url);
             if (answer.StatusCode == HttpStatusCode.OK)
                 return (await answer.Content.ReadAsByteArrayAsync()).Length;
-            await Task.Delay(50);
+            await Task.Delay(50); // Until the first reading shows; at most 200 times.
         }
 
         throw new InvalidDataException("the heartbeat does not appear at /get_data");
@@ -138,7 +138,7 @@ internal static partial class Reads
                 }
                 catch (SocketException)
                 {
-                    await Task.Delay(50);
+                    await Task.Delay(50); // Until nginx listens; it has no ready line.
                 }
             }
 

@@ -71,7 +71,7 @@ internal static class UdpRate
         using var process = Bench.Start([], sink, "0");
         var port = (int)Bench.After((await process.StandardOutput.ReadLineAsync())!, "ready");
         var (sent, achieved) = await LoadAsync(load, port, rate, seconds);
-        await Task.Delay(300);
+        await Task.Delay(300); // The sink empties its receive buffer before it is asked for its count.
         using var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)]);
         var report = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();

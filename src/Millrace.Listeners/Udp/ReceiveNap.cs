@@ -35,7 +35,7 @@ internal static partial class ReceiveNap
         if (OperatingSystem.IsLinux())
             _ = MicroSleep((uint)micros);
         else
-            Thread.Sleep(1);
+            Thread.Sleep(1); // The nap itself, on the receive thread: elsewhere there is no shorter one.
     }
 
     [LibraryImport("libc", EntryPoint = "usleep")]
