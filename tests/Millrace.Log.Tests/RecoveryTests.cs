@@ -118,19 +118,33 @@ public sealed class RecoveryTests
     }
 
     [Fact]
-    public async Task A_read_error_while_recovering_fails_the_opening_and_cuts_nothing()
+    public async Task A_sector_that_cannot_be_read_among_flushed_blocks_is_damage_and_read_around()
     {
-        await WriteAndKillAsync(OneSegment, 20);
+        var before = await WriteAndKillAsync(OneSegment, 400);
         var bytes = _disk.BytesOf(OnlySegment);
+        var disk = new FailingReads(_disk, OnlySegment, 3 * 4096, 3 * 4096 + 512);
 
-        // The reads before the scan's: meta, the segment's header twice.
-        _disk.ReadsToFail = 0;
-        for (var fail = 1; fail < 5; fail++)
-        {
-            var disk = new FailingReads(_disk, fail);
-            await Assert.ThrowsAsync<IOException>(() => TestLog.OpenAsync(OneSegment, disk));
-            Assert.Equal(bytes, _disk.BytesOf(OnlySegment)[..bytes.Length]);
-        }
+        await using var log = await TestLog.OpenAsync(OneSegment, disk);
+
+        var lost = log.Log.RecoveryLosses;
+        Assert.NotEmpty(lost);
+        Assert.Equal(before.Where(r => !lost.Any(l => l.Partition == r.Partition && r.Sequence >= l.From && r.Sequence < l.To)), log.ReadAll());
+        Assert.Equal(bytes, _disk.BytesOf(OnlySegment)[..bytes.Length]);
+        await log.AppendAsync("m", "goes on");
+        Assert.Equal("goes on", log.ReadAll()[^1].Value);
+    }
+
+    [Fact]
+    public async Task A_sector_that_cannot_be_read_at_the_end_fails_the_opening_and_cuts_nothing()
+    {
+        await WriteAndKillAsync(OneSegment, 400);
+        var bytes = _disk.BytesOf(OnlySegment);
+        var disk = new FailingReads(_disk, OnlySegment, bytes.Length - 10, bytes.Length);
+
+        var error = await Assert.ThrowsAsync<IOException>(() => TestLog.OpenAsync(OneSegment, disk));
+
+        Assert.Contains("nothing was cut", error.Message);
+        Assert.Equal(bytes, _disk.BytesOf(OnlySegment));
     }
 
     [Fact]
@@ -272,16 +286,14 @@ public sealed class RecoveryTests
         return blocks;
     }
 
-    /// <summary>Lets the n-th read fail.</summary>
-    private sealed class FailingReads(SimulatedDisk disk, int nth) : Disk.IDisk
+    /// <summary>Lets every read fail that touches [from, to) of one file.</summary>
+    private sealed class FailingReads(SimulatedDisk disk, string broken, long from, long to) : Disk.IDisk
     {
-        private int _left = nth;
-
         public void CreateFolder(string folder) => disk.CreateFolder(folder);
 
         public IReadOnlyList<Disk.DiskEntry> List(string folder) => disk.List(folder);
 
-        public Disk.IDiskFile Open(string path, Disk.DiskOpen how) => new File(this, disk.Open(path, how));
+        public Disk.IDiskFile Open(string path, Disk.DiskOpen how) => path == broken ? new File(from, to, disk.Open(path, how)) : disk.Open(path, how);
 
         public void Rename(string from, string to) => disk.Rename(from, to);
 
@@ -291,12 +303,12 @@ public sealed class RecoveryTests
 
         public (long Free, long Total) Space(string folder) => disk.Space(folder);
 
-        private sealed class File(FailingReads owner, Disk.IDiskFile file) : Disk.IDiskFile
+        private sealed class File(long from, long to, Disk.IDiskFile file) : Disk.IDiskFile
         {
             public long Length => file.Length;
 
             public int ReadAt(long offset, Span<byte> target) =>
-                --owner._left == 0 ? throw new IOException("cannot be read") : file.ReadAt(offset, target);
+                offset < to && offset + target.Length > from ? throw new IOException("cannot be read") : file.ReadAt(offset, target);
 
             public void WriteAt(long offset, ReadOnlySpan<byte> bytes) => file.WriteAt(offset, bytes);
 

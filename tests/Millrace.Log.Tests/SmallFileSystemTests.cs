@@ -48,6 +48,32 @@ public sealed class SmallFileSystemTests
         }
     }
 
+    [Fact]
+    public async Task A_file_system_without_room_for_another_name_is_a_full_disk_and_not_a_failed_one()
+    {
+        using var folder = new TempFolder();
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Run("mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=12", "millrace-test", folder.Path), "needs the right to mount a tmpfs");
+        try
+        {
+            var options = TestLog.Small(folder["log"]) with { RetentionBytes = long.MaxValue };
+            await using (var log = await TestLog.OpenAsync(options))
+            {
+                var refusal = await Assert.ThrowsAsync<LogUnavailableException>(() => log.FillAsync(4000));
+                Assert.Equal((LogState.Full, LogState.Full), (refusal.State, log.Log.State));
+                Assert.Equal(log.ReadAll().Count, log.Ledger.Stored);
+            }
+
+            Assert.True(Run("mount", "-o", "remount,nr_inodes=0", folder.Path));
+            await using var again = await TestLog.OpenAsync(options);
+            await again.AppendAsync("m", "after");
+            Assert.Equal("after", again.ReadAll()[^1].Value);
+        }
+        finally
+        {
+            Assert.True(Run("umount", folder.Path));
+        }
+    }
+
     private static async Task AcceptAgainAsync(TestLog log)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));

@@ -6,6 +6,10 @@ namespace Millrace.Log.Disk;
 /// <summary>The operating system's disk.</summary>
 public sealed partial class PhysicalDisk : IDisk
 {
+    private const int OutOfSpace = 28; // ENOSPC
+    private const int OverQuota = 122; // EDQUOT
+    private const int WindowsDiskFull = unchecked((int)0x80070070);
+
     public static PhysicalDisk Instance { get; } = new();
 
     private PhysicalDisk() { }
@@ -19,8 +23,15 @@ public sealed partial class PhysicalDisk : IDisk
     {
         var mode = how == DiskOpen.Create ? FileMode.Create : FileMode.Open;
         var access = how == DiskOpen.Read ? FileAccess.Read : FileAccess.ReadWrite;
-        // Sharing everything keeps .NET from taking an advisory lock: who may write is settled by the data folder's lock.
-        return new PhysicalFile(File.OpenHandle(path, mode, access, FileShare.ReadWrite | FileShare.Delete), path);
+        try
+        {
+            // Sharing everything keeps .NET from taking an advisory lock: who may write is settled by the data folder's lock.
+            return new PhysicalFile(File.OpenHandle(path, mode, access, FileShare.ReadWrite | FileShare.Delete), path);
+        }
+        catch (IOException failure) when (IsFull(failure))
+        {
+            throw new DiskFullException($"No room to make {path}.", failure);
+        }
     }
 
     public void Rename(string from, string to) => File.Move(from, to, overwrite: true);
@@ -53,6 +64,8 @@ public sealed partial class PhysicalDisk : IDisk
         return (drive.AvailableFreeSpace, drive.TotalSize);
     }
 
+    private static bool IsFull(IOException failure) => failure.HResult is OutOfSpace or OverQuota or WindowsDiskFull;
+
     private static IOException Failure(string call, string path)
     {
         var error = Marshal.GetLastPInvokeError();
@@ -61,9 +74,6 @@ public sealed partial class PhysicalDisk : IDisk
 
     private sealed class PhysicalFile(SafeFileHandle handle, string path) : IDiskFile
     {
-        private const int OutOfSpace = 28; // ENOSPC
-        private const int OverQuota = 122; // EDQUOT
-        private const int WindowsDiskFull = unchecked((int)0x80070070);
         private const int Interrupted = 4; // EINTR
 
         public long Length => RandomAccess.GetLength(handle);
@@ -88,7 +98,7 @@ public sealed partial class PhysicalDisk : IDisk
             {
                 RandomAccess.Write(handle, bytes, offset);
             }
-            catch (IOException failure) when (failure.HResult is OutOfSpace or OverQuota or WindowsDiskFull)
+            catch (IOException failure) when (IsFull(failure))
             {
                 throw new DiskFullException($"No room to write {bytes.Length} bytes to {path}.", failure);
             }

@@ -59,6 +59,9 @@ internal sealed class BlockScanner(IDiskFile file, long basePosition, LogMeta me
 
     public BadStretch Bad { get; private set; }
 
+    /// <summary>The end of the last page that the medium did not give back; 0 when all could be read.</summary>
+    public long UnreadableTo { get; private set; }
+
     public void Seek(long offset) => Offset = offset;
 
     /// <summary>Takes one step.</summary>
@@ -194,6 +197,7 @@ internal sealed class BlockScanner(IDiskFile file, long basePosition, LogMeta me
             catch (IOException)
             {
                 page.Clear();
+                UnreadableTo = Math.Max(UnreadableTo, offset + done + page.Length);
             }
         }
 

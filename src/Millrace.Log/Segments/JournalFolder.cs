@@ -105,9 +105,16 @@ internal sealed class JournalFolder(string folder, IDisk disk, TimeProvider time
     private OpenedJournal Recover(List<Segment> segments, IDiskFile file, long length, LogMeta meta, bool mend)
     {
         var segment = segments[^1];
-        // A read error here must not pass for a torn tail: it would cut what was acknowledged. So it fails the opening.
-        var scanner = new BlockScanner(file, segment.Base, meta, ScanScope.Everything, ScanReadAheadBytes, readAroundErrors: false);
+        var scanner = new BlockScanner(file, segment.Base, meta, ScanScope.Everything, ScanReadAheadBytes, readAroundErrors: true);
         var scan = JournalScan.Run(scanner, segment, length, meta.Partitions);
+        if (mend && scan.End < length && scanner.UnreadableTo > scan.End)
+        {
+            // What cannot be read there may be the last group that was acknowledged: it must not pass for torn and be cut.
+            throw new IOException(
+                $"{segment.Path} cannot be read from byte {scan.End} on, where the last acknowledged readings may be; nothing was cut. " +
+                "Check the disk, or copy the data folder to a sound one, and start again.");
+        }
+
         foreach (var damage in scan.Damage)
             LogLog.DamageFound(log, segment.Path, damage.From, damage.To);
         foreach (var lost in scan.Lost)
