@@ -5,10 +5,10 @@ using System.Runtime.InteropServices;
 namespace Millrace.Listeners;
 
 /// <summary>
-/// Limits readings per second from one address: a bucket of one second's worth for each, refilled as time goes by. Bounded:
-/// with more addresses than it can remember it forgets them all, which errs on the side of the devices. Thread-safe.
+/// Limits readings, or requests, per second from one address: a bucket of one second's worth for each, refilled as time goes by. Bounded:
+/// with more addresses than it can remember it forgets them all, which errs on the side of the senders. Thread-safe.
 /// </summary>
-internal sealed class AddressRates(double perSecond, TimeProvider time)
+public sealed class AddressRates(double perSecond, TimeProvider time)
 {
     private const int AddressesMax = 65_536;
 
@@ -32,6 +32,9 @@ internal sealed class AddressRates(double perSecond, TimeProvider time)
         return MemoryMarshal.Read<UInt128>(bytes);
     }
 
+    public bool TryTake(IPAddress address) => TryTake(KeyOf(address));
+
+    /// <summary>Takes one from the address; false when it has to wait.</summary>
     public bool TryTake(UInt128 address)
     {
         var now = time.GetTimestamp();

@@ -9,6 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Millrace.Core;
+using Millrace.Listeners;
 using Millrace.Listeners.Http;
 using Millrace.Web.Api;
 using Millrace.Web.Hosting;
@@ -110,7 +111,7 @@ public sealed class WebHost : IListener, IAsyncDisposable
 
         var app = builder.Build();
         var guard = new RequestGuard(_options.AllowedHosts, BoundHosts());
-        var limit = _options.RequestsPerAddressPerSecond > 0 ? new AddressLimit(_options.RequestsPerAddressPerSecond, _parts.Time) : null;
+        var limit = AddressRates.Of(_options.RequestsPerAddressPerSecond, _parts.Time);
         var pipeline = new RequestPipeline(guard, _state.Authenticator, limit, _log);
         app.Use(next => context => pipeline.HandleAsync(context, next));
         app.UseRouting();

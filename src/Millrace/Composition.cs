@@ -188,6 +188,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         {
             Endpoint = endpoint,
             AllowAnonymous = options.Http.MiddlewareAllowAnonymous,
+            RequestsPerAddressPerSecond = options.RequestsPerAddressPerSecond,
             AllowedHosts = options.Http.AllowedHosts,
         };
         var listener = new MiddlewareListener(

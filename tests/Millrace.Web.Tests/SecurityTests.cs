@@ -263,18 +263,21 @@ public class SecurityTests
         Assert.Equal(401, await server.Client.PostTextAsync("/api/v1/session", $$"""{"token":"{{server.DeviceToken("dev")}}"}""").StatusAsync());
     }
 
-    [Fact]
-    public async Task The_limit_per_address_refuses_and_lets_in_again()
+    [Theory]
+    [InlineData("/healthz", 200)]
+    [InlineData("/get_data/7", 404)]
+    public async Task The_limit_per_address_refuses_and_lets_in_again(string path, int answered)
     {
         var time = new ManualTime();
         await using var server = await WebServer.StartAsync(change: o => o with { RequestsPerAddressPerSecond = 1000 }, time: time);
+        var client = answered == 404 ? server.Middleware : server.Client;
         var statuses = new List<int>();
         while (!statuses.Contains(429) && statuses.Count < 2000)
-            statuses.Add(await server.Client.GetAsync("/healthz").StatusAsync());
+            statuses.Add(await client.GetAsync(path).StatusAsync());
         time.Advance(TimeSpan.FromSeconds(1));
 
         Assert.Equal(429, statuses[^1]);
-        Assert.Equal(200, await server.Client.GetAsync("/healthz").StatusAsync());
+        Assert.Equal(answered, await client.GetAsync(path).StatusAsync());
     }
 
     [Fact]

@@ -73,8 +73,13 @@ internal sealed class WebServer : IAsyncDisposable
             Logs = NullLoggerFactory.Instance,
         });
         _middleware = new MiddlewareListener(
-            new MiddlewareOptions { Endpoint = new IPEndPoint(IPAddress.Loopback, 0), AllowAnonymous = allowAnonymous }, log, MiddlewareLedger, decoder,
-            new OpenAdmission(), DeadLetters, latest, mode, Tokens, time, NullLoggerFactory.Instance);
+            new MiddlewareOptions
+            {
+                Endpoint = new IPEndPoint(IPAddress.Loopback, 0),
+                AllowAnonymous = allowAnonymous,
+                RequestsPerAddressPerSecond = options.RequestsPerAddressPerSecond,
+            },
+            log, MiddlewareLedger, decoder, new OpenAdmission(), DeadLetters, latest, mode, Tokens, time, NullLoggerFactory.Instance);
     }
 
     public MemoryLog Log { get; }

@@ -56,6 +56,10 @@ public static class Problem
             context, StatusCodes.Status415UnsupportedMediaType, "unsupported_media_type", "The body's type is not accepted",
             $"The body is '{context.Request.ContentType ?? "of no stated type"}'.", $"Send {wanted}.");
 
+    public static Task TooManyRequestsAsync(HttpContext context) => RetryLaterAsync(
+        context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many requests",
+        "This address sends more requests a second than are allowed.", afterSeconds: 1);
+
     /// <summary>Tells the caller to come again: 429 when we are behind, 503 when the log does not take readings.</summary>
     public static Task RetryLaterAsync(HttpContext context, int status, string code, string title, string detail, int afterSeconds, Action<Utf8JsonWriter>? more = null)
     {

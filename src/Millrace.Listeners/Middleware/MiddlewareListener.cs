@@ -28,6 +28,7 @@ public sealed class MiddlewareListener : IListener, IAsyncDisposable
     private readonly PlainHost _host;
     private readonly Authenticator _authenticator;
     private readonly RequestGuard _guard;
+    private readonly AddressRates? _rates;
     private readonly HeartbeatIntake _intake;
     private readonly ConsumerReads _reads;
     private readonly ContactBook _producers = new(ProducersMax);
@@ -43,6 +44,7 @@ public sealed class MiddlewareListener : IListener, IAsyncDisposable
         _log = logs.CreateLogger("Millrace.Listeners.Middleware");
         _authenticator = new Authenticator(mode, tokens, allowAnonymous: options.AllowAnonymous);
         _guard = new RequestGuard(options.AllowedHosts, options.Endpoint.Address.Equals(IPAddress.Any) ? [] : [options.Endpoint.Address.ToString()]);
+        _rates = AddressRates.Of(options.RequestsPerAddressPerSecond, time);
         _intake = new HeartbeatIntake(
             options, log, ledger, decoder, admission, deadLetters, _authenticator, producer => _producers.Touch(producer, time.Now()));
         _reads = new ConsumerReads(log, latest);
@@ -78,6 +80,8 @@ public sealed class MiddlewareListener : IListener, IAsyncDisposable
     {
         if (_guard.Refuse(context) is { } refusal)
             return refusal;
+        if (_rates is not null && !_rates.TryTake(context.Connection.RemoteIpAddress ?? IPAddress.None))
+            return Problem.TooManyRequestsAsync(context);
         var path = context.Request.Path.Value ?? "/";
         var isGet = HttpMethods.IsGet(context.Request.Method);
         if (isGet && path.StartsWith(ReadPath, StringComparison.Ordinal))

@@ -20,6 +20,9 @@ public sealed record MiddlewareOptions
     /// <summary>Bytes of heartbeats that may wait for the disk at once; beyond, senders wait (default 32 MiB).</summary>
     public long QueueBytes { get; init; } = 32 << 20;
 
+    /// <summary><c>Security:RequestsPerAddressPerSecond</c>: requests per second from one address; 0 is no limit.</summary>
+    public double RequestsPerAddressPerSecond { get; init; }
+
     /// <summary>Open connections at once (default 20,000).</summary>
     public int ConnectionsMax { get; init; } = 20_000;
 }

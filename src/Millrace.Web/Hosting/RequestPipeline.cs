@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Millrace.Core;
+using Millrace.Listeners;
 using Millrace.Listeners.Http;
 using Millrace.Registry;
 using Millrace.Web.Security;
@@ -12,7 +13,7 @@ namespace Millrace.Web.Hosting;
 /// What every request passes before its route and after: host and origin, the address's limit, who sends it and whether
 /// the route is for them, the body's type; and at the end an answer in words for what failed.
 /// </summary>
-internal sealed class RequestPipeline(RequestGuard guard, Authenticator authenticator, AddressLimit? limit, ILogger log)
+internal sealed class RequestPipeline(RequestGuard guard, Authenticator authenticator, AddressRates? limit, ILogger log)
 {
     /// <summary>Wraps everything else. Answers what nobody answered.</summary>
     public async Task HandleAsync(HttpContext context, RequestDelegate next)
@@ -79,9 +80,7 @@ internal sealed class RequestPipeline(RequestGuard guard, Authenticator authenti
             return refusal;
         if (limit is not null && !limit.TryTake(context.Connection.RemoteIpAddress ?? IPAddress.None))
         {
-            return Problem.RetryLaterAsync(
-                context, StatusCodes.Status429TooManyRequests, "rate_limited", "Too many requests",
-                "This address sends more requests a second than are allowed.", afterSeconds: 1);
+            return Problem.TooManyRequestsAsync(context);
         }
 
         return null;
