@@ -52,6 +52,17 @@ public sealed class MemoryLog(int partitions = 4, TimeProvider? time = null) : I
         }
     }
 
+    /// <summary>Forgets the oldest blocks, as retention does.</summary>
+    public void ForgetBlocks(int count)
+    {
+        lock (_gate)
+        {
+            foreach (var block in _blocks.Take(count))
+                Oldest[block.Partition] = block.NextSequence;
+            _blocks.RemoveRange(0, count);
+        }
+    }
+
     /// <summary>Makes appends wait, as on a disk that stalls, until <see cref="Release"/>.</summary>
     public void Hold() => _held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -37,9 +37,8 @@ internal sealed class ArchiveFolder
     {
         Directory.CreateDirectory(root);
         var folder = new ArchiveFolder(root);
-        var path = Path.Combine(root, StateFile);
-        if (File.Exists(path))
-            folder.Restore(path);
+        if (ReadState(root) is { } state)
+            folder.Restore(state);
 
         folder.DeleteLeftovers();
         folder.LoadManifests();
@@ -70,7 +69,7 @@ internal sealed class ArchiveFolder
     {
         var columns = _columns.ToDictionary(
             pair => pair.Key.ToString(), pair => pair.Value.Kinds.Select(kind => new[] { kind.Key, kind.Value.ToString() }).ToList());
-        var state = new ArchiveState(Version, position.ToString(), columns, changes);
+        var state = new ArchiveState(Version, position.ToString(), columns, changes, Position?.ToString());
         Replace(Path.Combine(_root, StateFile), JsonSerializer.SerializeToUtf8Bytes(state, ArchiveJson.Default.ArchiveState));
         Position = position.Copy();
         foreach (var change in changes)
@@ -106,21 +105,32 @@ internal sealed class ArchiveFolder
             File.Delete(PathOf(change.Folder, name) + ".replaced");
     }
 
-    private void Restore(string path)
+    /// <summary>The state as it was committed last; null where there is no history yet.</summary>
+    /// <exception cref="InvalidDataException">archive.json is damaged or of a newer release.</exception>
+    internal static ArchiveState? ReadState(string root)
     {
+        var path = Path.Combine(root, StateFile);
         ArchiveState? state;
         try
         {
             state = JsonSerializer.Deserialize(File.ReadAllBytes(path), ArchiveJson.Default.ArchiveState);
+        }
+        catch (Exception fault) when (fault is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
         }
         catch (JsonException fault)
         {
             throw new InvalidDataException($"{path} is damaged: {fault.Message}", fault);
         }
 
-        if (state is null || state.Version != Version)
-            throw new InvalidDataException($"{path} has format version {state?.Version}; this release knows {Version}.");
+        return state is not null && state.Version == Version
+            ? state
+            : throw new InvalidDataException($"{path} has format version {state?.Version}; this release knows {Version}.");
+    }
 
+    private void Restore(ArchiveState state)
+    {
         Position = PositionVector.Parse(state.Position);
         foreach (var (tenant, columns) in state.Columns)
         {
@@ -155,6 +165,13 @@ internal sealed class ArchiveFolder
     }
 
     private DayManifest ReadManifest(string folder) => ReadManifest(_root, folder);
+
+    /// <summary>What tells one manifest of a day from the next; a clock's step may be coarser than two commits are apart.</summary>
+    internal static (DateTime Written, long Bytes) ManifestMark(string root, string folder)
+    {
+        var file = new FileInfo(Path.Combine(root, folder, ManifestFile));
+        return file.Exists ? (file.LastWriteTimeUtc, file.Length) : default;
+    }
 
     internal static DayManifest ReadManifest(string root, string folder)
     {

@@ -1,4 +1,4 @@
-using System.Buffers;
+using System.Collections.Concurrent;
 using System.Globalization;
 using Millrace.Core;
 using Millrace.Parquet;
@@ -9,175 +9,192 @@ namespace Millrace.History.Archive;
 /// Reads the history by its manifests, also while a server writes and merges it. A file that is missing or damaged is told to
 /// <paramref name="report"/>, and the others are served.
 /// </summary>
-public sealed class ArchiveReader(string root, Action<string>? report = null)
+/// <param name="root">The folder of the history.</param>
+/// <param name="report">Told what could not be read, in words for people.</param>
+/// <param name="options">How much memory and temporary space a replay may take; defaults when null.</param>
+public sealed class ArchiveReader(string root, Action<string>? report = null, ArchiveReaderOptions? options = null) : IReadingHistory
 {
     /// <summary>A file may be merged away between reading the manifest and opening it; then the manifest is read again.</summary>
     private const int Attempts = 5;
 
-    /// <summary>Parts that arrivals are counted in before they are sorted slice by slice.</summary>
-    private const int Bins = 1024;
+    private readonly ArchiveReaderOptions _options = options ?? new ArchiveReaderOptions();
+    private readonly ConcurrentDictionary<string, ((DateTime, long) Mark, DayManifest Manifest)> _manifests = new(StringComparer.Ordinal);
 
-    /// <summary>One device's readings with from ≤ time &lt; to, in order of time.</summary>
-    public IEnumerable<ArchivedReading> Read(ushort tenant, string device, long from, long to)
+    public PositionVector? Held
     {
-        foreach (var day in Days(tenant))
+        get
+        {
+            if (ArchiveFolder.ReadState(root) is not { } state)
+                return null;
+
+            // What is committed and not yet in its day's manifest is read from the log until it is.
+            var isDone = state.Pending.TrueForAll(change => change.Add is null || ManifestOf(change.Folder).Files.Exists(file => file.Name == change.Add.Name));
+            return PositionVector.Parse(isDone || state.Before is null ? state.Position : state.Before);
+        }
+    }
+
+    public IEnumerable<ArchivedReading> ReadDevice(ushort tenant, string device, long from, long to, bool newestFirst = false)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        var id = System.Text.Encoding.UTF8.GetBytes(device);
+        var days = Days(tenant);
+        foreach (var day in newestFirst ? days.Reverse() : days)
         {
             using var files = OpenDay(day, file => file.TimeMax >= from && file.TimeMin < to);
             var readings = new List<ArchivedReading>();
             foreach (var file in files.Readers)
+                CollectDevice(file, tenant, device, id, from, to, readings);
+
+            var sorted = readings.OrderBy(r => r.Time).ThenBy(r => r.Partition).ThenBy(r => r.Sequence);
+            foreach (var reading in newestFirst ? sorted.Reverse() : sorted)
+                yield return reading;
+        }
+    }
+
+    public IEnumerable<ArchivedReading> Replay(ReplayRange range, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(range);
+        // A commit shows in the days one after the other; up to what is held all of them are whole.
+        var until = Held;
+        for (var p = 0; p < Math.Min(until?.Count ?? 0, range.Until?.Count ?? 0); p++)
+            until![p] = Math.Min(until[p], range.Until![p]);
+        range = range with { Until = until ?? range.Until };
+
+        var tenants = range.Tenant is { } only ? [only] : Tenants().ToList();
+        foreach (var (from, to) in Rounds(tenants, range))
+        {
+            using var sorter = new ReplaySorter(_options.SortBytesMax, _options.TemporaryFolder);
+            foreach (var tenant in tenants)
             {
-                Collect(file, readings, [ParquetFilter.Equal("device", device), ParquetFilter.Between("time", from, to - 1)],
-                    reading => reading.Time >= from && reading.Time < to && reading.Device == device);
+                foreach (var day in Days(tenant))
+                {
+                    using var files = OpenDay(day, file => file.ReceivedMax >= from && file.ReceivedMin < to);
+                    foreach (var file in files.Readers)
+                        Collect(file, tenant, range with { From = from, To = to }, sorter, cancel);
+                }
             }
 
-            foreach (var reading in readings.OrderBy(r => r.Time).ThenBy(r => r.Partition).ThenBy(r => r.Sequence))
+            foreach (var reading in sorter.Drain())
                 yield return reading;
         }
     }
 
     /// <summary>
-    /// All readings of a tenant with from ≤ received at &lt; to, in order of arrival: what a query over the past is fed with. About
-    /// <paramref name="rowsMax"/> readings are held at once; files are read again for each slice of that size.
+    /// The range in pieces that hold about so many readings each, were the readings of a file spread evenly over its arrivals: it bounds the
+    /// temporary space, not the memory.
     /// </summary>
-    public IEnumerable<ArchivedReading> Replay(ushort tenant, long from, long to, int rowsMax = 200_000)
+    private List<(long From, long To)> Rounds(List<ushort> tenants, ReplayRange range)
     {
-        foreach (var (start, end) in Slices(tenant, from, to, rowsMax))
+        var files = tenants.SelectMany(Days).SelectMany(day => ManifestOf(day).Files)
+            .Where(file => file.ReceivedMax >= range.From && file.ReceivedMin < range.To).ToList();
+        var rounds = new List<(long, long)>();
+        if (files.Count == 0)
+            return rounds;
+
+        var changes = files
+            .SelectMany(file => new[] { (At: file.ReceivedMin, Density: Density(file)), (At: file.ReceivedMax + 1, Density: -Density(file)) })
+            .OrderBy(change => change.At).ToList();
+        var (start, rows, density) = (Math.Max(range.From, changes[0].At), 0.0, 0.0);
+        for (var i = 0; i + 1 < changes.Count; i++)
         {
-            var readings = new List<ArchivedReading>();
-            foreach (var day in Days(tenant))
+            density = Math.Max(0, density + changes[i].Density);
+            var (at, end) = (Math.Max(start, changes[i].At), changes[i + 1].At);
+            while (rows + density * (end - at) > _options.RoundRows && density > 0)
             {
-                using var files = OpenDay(day, file => file.ReceivedMax >= start && file.ReceivedMin < end);
-                foreach (var file in files.Readers)
-                {
-                    Collect(file, readings, [ParquetFilter.Between("received_at", start, end - 1)],
-                        reading => reading.ReceivedAt >= start && reading.ReceivedAt < end);
-                }
+                var cut = at + Math.Max(1, (long)((_options.RoundRows - rows) / density));
+                rounds.Add((start, cut));
+                (start, at, rows) = (cut, cut, 0);
             }
 
-            foreach (var reading in readings.OrderBy(r => r.ReceivedAt))
-                yield return reading;
-        }
-    }
-
-    /// <summary>Ranges of arrival that hold about so many readings each.</summary>
-    private List<(long Start, long End)> Slices(ushort tenant, long from, long to, int rowsMax)
-    {
-        // Only where there is something: an open end must not make the bins years wide.
-        var (least, greatest) = Arrivals(tenant);
-        (from, to) = (Math.Max(from, least), Math.Min(to, greatest + 1));
-        var slices = new List<(long, long)>();
-        if (from < to)
-            Slice(tenant, from, to, rowsMax, slices);
-        return slices;
-    }
-
-    private void Slice(ushort tenant, long from, long to, int rowsMax, List<(long Start, long End)> slices)
-    {
-        var width = Math.Max(1, (to - from + Bins - 1) / Bins);
-        var counts = new long[(to - from + width - 1) / width];
-        foreach (var day in Days(tenant))
-        {
-            using var files = OpenDay(day, file => file.ReceivedMax >= from && file.ReceivedMin < to);
-            foreach (var file in files.Readers)
-                Count(file, from, to, width, counts);
+            rows += density * Math.Max(0, end - at);
         }
 
-        var (start, rows) = (0, 0L);
-        for (var bin = 0; bin < counts.Length; bin++)
+        rounds.Add((start, long.MaxValue));
+        return [.. rounds.Select(round => (round.Item1, Math.Min(round.Item2, range.To))).Where(round => round.Item1 < round.Item2)];
+    }
+
+    private static double Density(ArchivedFile file) => file.Rows / (double)(file.ReceivedMax - file.ReceivedMin + 1);
+
+    private void CollectDevice(
+        ParquetReader file, ushort tenant, string device, ReadOnlySpan<byte> id, long from, long to, List<ArchivedReading> readings)
+    {
+        try
         {
-            if (rows > 0 && rows + counts[bin] > rowsMax)
+            var scan = file.Scan(new ParquetScanOptions
             {
-                slices.Add((from + start * width, from + bin * width));
-                (start, rows) = (bin, 0);
-            }
-
-            if (counts[bin] > rowsMax && width > 1)
-            {
-                // A burst in one bin is cut finer.
-                Slice(tenant, from + bin * width, Math.Min(to, from + (bin + 1) * width), rowsMax, slices);
-                (start, rows) = (bin + 1, 0);
-                continue;
-            }
-
-            rows += counts[bin];
-        }
-
-        if (rows > 0)
-            slices.Add((from + start * width, to));
-    }
-
-    private void Count(ParquetReader file, long from, long to, long width, long[] counts)
-    {
-        var scan = file.Scan(new ParquetScanOptions
-        {
-            Columns = ["received_at"],
-            Filters = [ParquetFilter.Between("received_at", from, to - 1)],
-        });
-        Guarded(() =>
-        {
+                Filters = [ParquetFilter.Equal("device", device), ParquetFilter.Between("time", from, to - 1)],
+            });
+            var json = new RowJson(file.Columns, scan);
+            var view = new System.Buffers.ArrayBufferWriter<byte>(512);
             while (scan.Read())
             {
-                foreach (var received in scan[0].Int64s)
-                {
-                    if (received >= from && received < to)
-                        counts[(received - from) / width]++;
-                }
-            }
-        });
-    }
-
-    private (long Least, long Greatest) Arrivals(ushort tenant)
-    {
-        var files = Days(tenant).SelectMany(day => ArchiveFolder.ReadManifest(root, day).Files).ToList();
-        return files.Count == 0 ? (0, -1) : (files.Min(file => file.ReceivedMin), files.Max(file => file.ReceivedMax));
-    }
-
-    private void Collect(
-        ParquetReader file, List<ArchivedReading> readings, ParquetFilter[] filters, Func<ArchivedReading, bool> isWanted)
-    {
-        var scan = file.Scan(new ParquetScanOptions { Filters = filters });
-        var values = new List<FieldValue>();
-        Guarded(() =>
-        {
-            while (scan.Read())
-            {
+                var devices = scan[HistoryFileWriter.Device];
+                var times = scan[HistoryFileWriter.Time].Int64s;
                 for (var row = 0; row < scan.RowCount; row++)
                 {
-                    var reading = new ArchivedReading(
-                        scan["device"].Text(row)!, scan["time"].Int64s[row], scan["received_at"].Int64s[row],
-                        (int)scan["partition"].Int64s[row], scan["sequence"].Int64s[row], default);
-                    if (isWanted(reading))
-                        readings.Add(reading with { Json = JsonOf(file, scan, row, values) });
+                    if (times[row] < from || times[row] >= to || !devices.Bytes(row).SequenceEqual(id))
+                        continue;
+                    view.ResetWrittenCount();
+                    json.Write(row, view);
+                    readings.Add(new ArchivedReading(
+                        tenant, device, times[row], scan[HistoryFileWriter.ReceivedAt].Int64s[row],
+                        (int)scan[HistoryFileWriter.Partition].Int64s[row], scan[HistoryFileWriter.Sequence].Int64s[row], view.WrittenSpan.ToArray()));
                 }
             }
-        });
-    }
-
-    private static ReadOnlyMemory<byte> JsonOf(ParquetReader file, ParquetScan scan, int row, List<FieldValue> values)
-    {
-        values.Clear();
-        ReadOnlySpan<byte> rest = default;
-        for (var c = HistoryFileWriter.FixedColumns; c < file.Columns.Count; c++)
-        {
-            var vector = scan[c];
-            if (vector.IsNull(row))
-                continue;
-
-            var name = vector.Column.Name;
-            if (name == HistoryFileWriter.RestColumn)
-                rest = vector.Bytes(row);
-            else if (vector.Column.Kind == ParquetKind.Double)
-                values.Add(new FieldValue(name, ParquetKind.Double, vector.Doubles[row], false, null));
-            else if (vector.Column.Kind == ParquetKind.Boolean)
-                values.Add(new FieldValue(name, ParquetKind.Boolean, 0, vector.Booleans[row], null));
-            else
-                values.Add(new FieldValue(name, ParquetKind.String, 0, false, vector.Text(row)));
         }
-
-        var json = new ArrayBufferWriter<byte>(256);
-        PayloadJoiner.Write(values, rest, json);
-        return json.WrittenMemory;
+        catch (ParquetFormatException fault)
+        {
+            report?.Invoke(fault.Message);
+        }
     }
+
+    private void Collect(ParquetReader file, ushort tenant, ReplayRange range, ReplaySorter sorter, CancellationToken cancel)
+    {
+        try
+        {
+            List<ParquetFilter> filters = [ParquetFilter.Between("received_at", range.From, range.To - 1)];
+            if (Least(range.Since) is var least and > 0)
+                filters.Add(ParquetFilter.Between("sequence", least, null));
+            var scan = file.Scan(new ParquetScanOptions { Filters = filters });
+            var json = new RowJson(file.Columns, scan);
+            while (scan.Read())
+            {
+                cancel.ThrowIfCancellationRequested();
+                var arrivals = scan[HistoryFileWriter.ReceivedAt].Int64s;
+                var sequences = scan[HistoryFileWriter.Sequence].Int64s;
+                var devices = scan[HistoryFileWriter.Device];
+                var times = scan[HistoryFileWriter.Time].Int64s;
+                var partitions = scan[HistoryFileWriter.Partition].Int64s;
+                for (var row = 0; row < scan.RowCount; row++)
+                {
+                    var partition = (int)partitions[row];
+                    if (arrivals[row] >= range.From && arrivals[row] < range.To
+                        && !(sequences[row] < range.Since?[partition]) && !(sequences[row] >= range.Until?[partition]))
+                    {
+                        sorter.Add(tenant, devices.Bytes(row), times[row], arrivals[row], partition, sequences[row], json, row);
+                    }
+                }
+            }
+        }
+        catch (ParquetFormatException fault)
+        {
+            report?.Invoke(fault.Message);
+        }
+    }
+
+    private static long Least(PositionVector? vector)
+    {
+        var least = long.MaxValue;
+        for (var p = 0; p < (vector?.Count ?? 0); p++)
+            least = Math.Min(least, vector![p]);
+        return vector is null ? 0 : least;
+    }
+
+    private IEnumerable<ushort> Tenants() => !Directory.Exists(root)
+        ? []
+        : Directory.EnumerateDirectories(root, "tenant=*")
+            .Select(folder => ushort.TryParse(Path.GetFileName(folder)[7..], CultureInfo.InvariantCulture, out var tenant) ? tenant : (ushort?)null)
+            .OfType<ushort>().Order();
 
     private IEnumerable<string> Days(ushort tenant)
     {
@@ -190,6 +207,17 @@ public sealed class ArchiveReader(string root, Action<string>? report = null)
             .Select(day => $"tenant={tenant}/{Path.GetFileName(day)}").Order(StringComparer.Ordinal);
     }
 
+    private DayManifest ManifestOf(string day)
+    {
+        var mark = ArchiveFolder.ManifestMark(root, day);
+        if (_manifests.TryGetValue(day, out var known) && known.Mark == mark)
+            return known.Manifest;
+
+        var manifest = ArchiveFolder.ReadManifest(root, day);
+        _manifests[day] = (mark, manifest);
+        return manifest;
+    }
+
     /// <summary>Opens a day's files at once: opened they stay readable, also when a merge takes them away.</summary>
     private OpenFiles OpenDay(string day, Func<ArchivedFile, bool> isWanted)
     {
@@ -197,7 +225,7 @@ public sealed class ArchiveReader(string root, Action<string>? report = null)
         {
             var open = new OpenFiles();
             var gone = false;
-            foreach (var file in ArchiveFolder.ReadManifest(root, day).Files.Where(isWanted))
+            foreach (var file in ManifestOf(day).Files.Where(isWanted))
             {
                 try
                 {
@@ -209,6 +237,7 @@ public sealed class ArchiveReader(string root, Action<string>? report = null)
                 }
                 catch (FileNotFoundException) when (attempt < Attempts)
                 {
+                    _manifests.TryRemove(day, out _);
                     gone = true;
                     break;
                 }
@@ -221,18 +250,6 @@ public sealed class ArchiveReader(string root, Action<string>? report = null)
             if (!gone)
                 return open;
             open.Dispose();
-        }
-    }
-
-    private void Guarded(Action read)
-    {
-        try
-        {
-            read();
-        }
-        catch (ParquetFormatException fault)
-        {
-            report?.Invoke(fault.Message);
         }
     }
 

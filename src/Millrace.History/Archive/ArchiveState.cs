@@ -14,8 +14,9 @@ internal sealed record DayManifest(int Version, List<ArchivedFile> Files);
 /// <summary>A file that takes the place of others, or of none.</summary>
 internal sealed record PendingChange(string Folder, ArchivedFile? Add, List<string> Remove);
 
+/// <param name="Before">The position before this commit, for readers that come between the commit and the manifests.</param>
 internal sealed record ArchiveState(
-    int Version, string Position, Dictionary<string, List<string[]>> Columns, List<PendingChange> Pending);
+    int Version, string Position, Dictionary<string, List<string[]>> Columns, List<PendingChange> Pending, string? Before = null);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(ArchiveState))]

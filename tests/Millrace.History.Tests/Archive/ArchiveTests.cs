@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Core;
 using Millrace.History.Archive;
 using Millrace.Parquet.Tests.Support;
+using Millrace.Testing;
 
 namespace Millrace.History.Tests.Archive;
 
@@ -61,11 +62,48 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         }
 
         var (from, to) = (log.Readings[100].ReceivedAt, log.Readings[500].ReceivedAt);
-        foreach (var rowsMax in new[] { 7, 100, 100_000 })
+        foreach (var (roundRows, sortBytes) in new[] { (7, 1), (100, 3000), (100_000, 3000), (100_000, 1 << 20) })
         {
-            var replayed = new ArchiveReader(folder.Path).Replay(0, from, to, rowsMax).ToList();
+            var reader = new ArchiveReader(folder.Path, null, new ArchiveReaderOptions { RoundRows = roundRows, SortBytesMax = sortBytes });
+            var replayed = reader.Replay(new ReplayRange { From = from, To = to, Tenant = 0 }).ToList();
             Assert.Equal(log.Readings[100..500].Select(r => (r.ReceivedAt, r.Partition, r.Sequence, r.Json)),
                 replayed.Select(r => (r.ReceivedAt, r.Partition, r.Sequence, Encoding.UTF8.GetString(r.Json.Span))));
+        }
+    }
+
+    [Fact]
+    public async Task The_past_goes_on_in_the_log_where_the_history_ends_whatever_place_it_is_read_from()
+    {
+        using var folder = new TestFolder();
+        var log = new MemoryLog(3);
+        var ledger = new ListenerLedger(ListenerId.Http);
+        var appender = log.OpenAppender(ledger, 1 << 20);
+        var random = new Random(4);
+        for (var i = 0; i < 40; i++)
+            Assert.True(appender.TryAppend(RandomBatch(random, log.PartitionCount)));
+        var view = new ArchiveView(folder.Path, Options, NullLogger.Instance);
+        await view.OpenAsync(log, default);
+        foreach (var block in log.Blocks.Take(70))
+            await view.ApplyAsync(block, default);
+        await view.CheckpointAsync(log.Durable, default);
+        var all = log.Blocks.SelectMany(Places).ToList();
+
+        // Retention takes what the history has, and less.
+        log.ForgetBlocks(50);
+        var history = new ArchiveReader(folder.Path, report => Assert.Fail(report));
+        using var fromStart = new PastReader(log, history, new PositionVector(3));
+        Assert.Equal(all, Drain(fromStart));
+        Assert.Equal(log.Durable, fromStart.Position);
+        using var fromTime = new PastReader(log, history, all[33].ReceivedAt);
+        Assert.Equal(all[33..], Drain(fromTime));
+
+        // A reader goes on at the position of another, wherever that stands.
+        foreach (var blocks in new[] { 1, 20, 60, 90 })
+        {
+            using var first = new PastReader(log, history, new PositionVector(3));
+            var begun = Enumerable.Range(0, blocks).SelectMany(_ => first.TryRead() is { } block ? Places(block) : []).ToList();
+            using var second = new PastReader(log, history, first.Position.Copy());
+            Assert.Equal(all, begun.Concat(Drain(second)));
         }
     }
 
@@ -86,12 +124,12 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         File.WriteAllBytes(files[2], File.ReadAllBytes(files[2])[..100]);
 
         var reports = new List<string>();
-        var read = new ArchiveReader(folder.Path, reports.Add).Read(0, "a", 0, long.MaxValue).Select(r => r.Sequence);
+        var read = new ArchiveReader(folder.Path, reports.Add).ReadDevice(0, "a", 0, long.MaxValue).Select(r => r.Sequence);
 
         Assert.Equal([1, 3], read);
         Assert.Equal(2, reports.Count);
         Assert.True((await OpenAsync(folder.Path, log)).MergeOne());
-        Assert.Equal([1, 3], new ArchiveReader(folder.Path).Read(0, "a", 0, long.MaxValue).Select(r => r.Sequence));
+        Assert.Equal([1, 3], new ArchiveReader(folder.Path).ReadDevice(0, "a", 0, long.MaxValue).Select(r => r.Sequence));
     }
 
     [Fact]
@@ -202,6 +240,41 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         return ($"d{random.Next(4)}", -random.NextInt64(2 * Day), json, (ushort)random.Next(2));
     }
 
+    private static ReadingBatch RandomBatch(Random random, int partitions)
+    {
+        var batch = new ReadingBatch(partitions);
+        for (var i = random.Next(1, 8); i > 0; i--)
+        {
+            var payload = random.Next(2) == 0 ? """{"a":{"c":[2],"b":1},"d":"x\n"}""" : $$"""{"n":{{i}},"rest":true}""";
+            batch.Add((ushort)random.Next(2), Encoding.UTF8.GetBytes($"d{random.Next(9)}"), ListenerId.Http, PayloadFormat.Json,
+                ReadingFlags.None, Micros.None, [], Encoding.UTF8.GetBytes(payload));
+        }
+
+        return batch;
+    }
+
+    private static List<(long ReceivedAt, int Partition, long Sequence, ushort Tenant, string Id, long Time, string Json)> Drain(ILogReader reader)
+    {
+        var places = new List<(long, int, long, ushort, string, long, string)>();
+        while (reader.TryRead() is { } block)
+            places.AddRange(Places(block));
+        return places;
+    }
+
+    private static List<(long ReceivedAt, int Partition, long Sequence, ushort Tenant, string Id, long Time, string Json)> Places(LogBlock block)
+    {
+        var places = new List<(long, int, long, ushort, string, long, string)>();
+        foreach (var record in block)
+        {
+            // As a value: members of one name, whatever their order.
+            var json = System.Text.Json.Nodes.JsonNode.Parse(record.Payload)!.AsObject();
+            places.Add((record.ReceivedAt, block.Partition, record.Sequence, record.Tenant, Encoding.UTF8.GetString(record.Id), record.EventTime,
+                string.Join(',', json.OrderBy(member => member.Key, StringComparer.Ordinal).Select(member => $"{member.Key}={member.Value!.ToJsonString()}"))));
+        }
+
+        return places;
+    }
+
     private static async Task<ArchiveView> OpenAsync(string path, TestLog log)
     {
         var view = new ArchiveView(path, Options, NullLogger.Instance);
@@ -234,7 +307,7 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
     private static async Task ApplyAsync(ArchiveView view, LogBlock block) => await view.ApplyAsync(block, default);
 
     private static List<ArchivedReading> ReadAll(string path, ushort tenant) =>
-        [.. new ArchiveReader(path, report => Assert.Fail(report)).Replay(tenant, 0, long.MaxValue)];
+        [.. new ArchiveReader(path, report => Assert.Fail(report)).Replay(new ReplayRange { Tenant = tenant })];
 
     private static long RowsOnDisk(string path)
     {

@@ -1,0 +1,111 @@
+using System.Text;
+
+namespace Millrace.Core;
+
+/// <summary>
+/// Reads the past out of the history and goes on in the log where the history ends, as if the log still held everything. What comes
+/// out of the history is seen as JSON that no listener in particular took: properties and proof of identity are not kept there.
+/// </summary>
+public sealed class PastReader : ILogReader
+{
+    private const int BlockReadingsMax = 1024;
+    private const int BlockBytesMax = 1 << 20;
+
+    private readonly ILogReader _log;
+    private readonly IEnumerator<ArchivedReading> _past;
+    private readonly PositionVector _position;
+    private byte[] _records = new byte[64 << 10];
+    private bool _hasPast;
+
+    /// <summary>Reads everything that arrived at or after <paramref name="from"/> (µs).</summary>
+    public PastReader(IReadingLog log, IReadingHistory history, long from, CancellationToken cancel = default)
+        : this(log, history, log.PositionAt(from), from, null, cancel)
+    {
+    }
+
+    /// <summary>Reads from a vector on; sequences that neither the history nor the log has are lost.</summary>
+    public PastReader(IReadingLog log, IReadingHistory history, PositionVector from, CancellationToken cancel = default)
+        : this(log, history, from, long.MinValue, from, cancel)
+    {
+    }
+
+    private PastReader(
+        IReadingLog log, IReadingHistory history, PositionVector inLog, long from, PositionVector? since, CancellationToken cancel)
+    {
+        // The history's end, not the log's beginning, is where one hands over: retention moves the latter on meanwhile.
+        var handOver = IsHeld(log, inLog, since) ? null : history.Held;
+        _past = handOver is null
+            ? Enumerable.Empty<ArchivedReading>().GetEnumerator()
+            : history.Replay(new ReplayRange { From = from, Since = since, Until = handOver }, cancel).GetEnumerator();
+        _hasPast = _past.MoveNext();
+        var next = inLog.Copy();
+        for (var p = 0; p < next.Count; p++)
+            next[p] = Math.Max(next[p], handOver?[p] ?? 0);
+        // Where a partition's past begins is known from a vector; from a time only when its first reading comes.
+        _position = since?.Copy() ?? next.Copy();
+        _log = log.OpenReader(next);
+    }
+
+    public PositionVector Position => _hasPast ? _position : _log.Position;
+
+    public LogBlock? TryRead() => TakePast() ?? _log.TryRead();
+
+    public ValueTask<LogBlock> ReadAsync(CancellationToken cancel) =>
+        TakePast() is { } block ? new(block) : _log.ReadAsync(cancel);
+
+    public LostRange? TakeLost() => _log.TakeLost();
+
+    public void Dispose()
+    {
+        _past.Dispose();
+        _log.Dispose();
+    }
+
+    /// <summary>Whether the log alone has all that is asked for.</summary>
+    private static bool IsHeld(IReadingLog log, PositionVector inLog, PositionVector? since)
+    {
+        for (var p = 0; p < inLog.Count; p++)
+        {
+            // A time that lies before the log's oldest reading is answered with that reading's place.
+            if (since is null ? inLog[p] <= log.Oldest[p] && log.Oldest[p] > 0 : since[p] < log.Oldest[p])
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>The next readings that are neighbours in the log, as the block they were.</summary>
+    private LogBlock? TakePast()
+    {
+        if (!_hasPast)
+            return null;
+
+        var first = _past.Current;
+        var (count, length) = (0, 0);
+        do
+        {
+            length = Append(_past.Current, length);
+            count++;
+            _hasPast = _past.MoveNext();
+        }
+        while (_hasPast && count < BlockReadingsMax && length < BlockBytesMax && Follows(_past.Current, first, count));
+
+        _position[first.Partition] = first.Sequence + count;
+        return new LogBlock(first.Partition, first.Sequence, count, first.ReceivedAt, _records.AsMemory(0, length));
+    }
+
+    private static bool Follows(ArchivedReading reading, ArchivedReading first, int count) =>
+        reading.Partition == first.Partition && reading.Sequence == first.Sequence + count && reading.ReceivedAt == first.ReceivedAt + count;
+
+    private int Append(ArchivedReading reading, int at)
+    {
+        Span<byte> id = stackalloc byte[512];
+        id = id[..Encoding.UTF8.GetBytes(reading.Device, id)];
+        var length = ReadingRecord.Measure(id.Length, 0, reading.Json.Length);
+        if (_records.Length - at < length)
+            Array.Resize(ref _records, Math.Max(_records.Length * 2, at + length));
+        ReadingRecord.Write(
+            _records.AsSpan(at, length), reading.Tenant, id, default, PayloadFormat.Json, ReadingFlags.None, reading.Time, [], reading.Json.Span);
+        return at + length;
+    }
+}

@@ -1,0 +1,189 @@
+using System.Buffers;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Millrace.Parquet;
+
+namespace Millrace.History.Archive;
+
+/// <summary>
+/// Writes the payload's JSON view of rows of one file. The members' names are prepared once, as columns of one object are neighbours
+/// in the file. Hot: what has a rest that reaches into such an object goes the long way by <see cref="PayloadJoiner"/>.
+/// </summary>
+internal sealed class RowJson
+{
+    private static readonly SearchValues<byte> MustEscape =
+        SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\', 0x7F]);
+
+    private readonly List<Field> _fields = [];
+    private readonly ParquetVector? _rest;
+
+    public RowJson(IReadOnlyList<ParquetColumn> columns, ParquetScan scan)
+    {
+        for (var c = HistoryFileWriter.FixedColumns; c < columns.Count; c++)
+        {
+            if (columns[c].Name == HistoryFileWriter.RestColumn)
+                _rest = scan[c];
+            else
+                _fields.Add(new Field(scan[c]));
+        }
+    }
+
+    public void Write(int row, IBufferWriter<byte> output)
+    {
+        var rest = _rest is null || _rest.IsNull(row) ? default : _rest.Bytes(row);
+        if (!rest.IsEmpty && ReachesInside(row, rest))
+        {
+            PayloadJoiner.Write(ValuesOf(row), rest, output);
+            return;
+        }
+
+        var mark = new JsonPlace(output);
+        foreach (var field in _fields)
+        {
+            if (field.Vector.IsNull(row))
+                continue;
+            mark.Enter(field.Objects);
+            mark.Name(field.Name);
+            WriteValue(field.Vector, row, output);
+        }
+
+        mark.Finish(rest);
+    }
+
+    /// <summary>Whether the rest may have members in an object that columns have members in; true also when that is not told easily.</summary>
+    private bool ReachesInside(int row, ReadOnlySpan<byte> rest)
+    {
+        var any = false;
+        foreach (var field in _fields)
+        {
+            if (field.Vector.IsNull(row))
+                continue;
+            any = true;
+            if (field.Objects.Length > 0 && rest.IndexOf(field.Objects[0]) >= 0)
+                return true;
+        }
+
+        // Without values the rest is the payload itself, byte for byte; escapes may hide a name.
+        return !any || rest.Contains((byte)'\\') || rest[0] != '{' || rest[^1] != '}';
+    }
+
+    private List<FieldValue> ValuesOf(int row)
+    {
+        var values = new List<FieldValue>();
+        foreach (var field in _fields)
+        {
+            var vector = field.Vector;
+            if (vector.IsNull(row))
+                continue;
+            values.Add(vector.Column.Kind switch
+            {
+                ParquetKind.Double => new FieldValue(vector.Column.Name, ParquetKind.Double, vector.Doubles[row], false, null),
+                ParquetKind.Boolean => new FieldValue(vector.Column.Name, ParquetKind.Boolean, 0, vector.Booleans[row], null),
+                _ => new FieldValue(vector.Column.Name, ParquetKind.String, 0, false, vector.Text(row)),
+            });
+        }
+
+        return values;
+    }
+
+    private static void WriteValue(ParquetVector vector, int row, IBufferWriter<byte> output)
+    {
+        switch (vector.Column.Kind)
+        {
+            case ParquetKind.Double:
+                var room = output.GetSpan(32);
+                vector.Doubles[row].TryFormat(room, out var written, default, System.Globalization.CultureInfo.InvariantCulture);
+                output.Advance(written);
+                break;
+            case ParquetKind.Boolean:
+                output.Write(vector.Booleans[row] ? "true"u8 : "false"u8);
+                break;
+            default:
+                var text = vector.Bytes(row);
+                output.Write("\""u8);
+                output.Write(text.IndexOfAny(MustEscape) < 0 ? text : JsonEncodedText.Encode(text, JavaScriptEncoder.UnsafeRelaxedJsonEscaping).EncodedUtf8Bytes);
+                output.Write("\""u8);
+                break;
+        }
+    }
+
+    /// <summary>A column with the objects around it, outermost first, and its own name, each as <c>"name":</c>.</summary>
+    private sealed class Field
+    {
+        public Field(ParquetVector vector)
+        {
+            Vector = vector;
+            var members = FieldNames.Split(vector.Column.Name);
+            var names = Array.ConvertAll(members, member =>
+                System.Text.Encoding.UTF8.GetBytes($"\"{JsonEncodedText.Encode(member, JavaScriptEncoder.UnsafeRelaxedJsonEscaping)}\":"));
+            (Objects, Name) = (names[..^1], names[^1]);
+        }
+
+        public ParquetVector Vector { get; }
+
+        public byte[][] Objects { get; }
+
+        public byte[] Name { get; }
+    }
+
+    /// <summary>Where one is in the object being written: which objects are open, and whether a comma is due.</summary>
+    private ref struct JsonPlace(IBufferWriter<byte> output)
+    {
+        private byte[][] _open = [];
+        private bool _begun;
+        private bool _comma;
+
+        public void Enter(byte[][] objects)
+        {
+            if (ReferenceEquals(objects, _open) && _begun)
+                return;
+
+            var common = 0;
+            while (common < Math.Min(_open.Length, objects.Length) && _open[common].AsSpan().SequenceEqual(objects[common]))
+                common++;
+            Close(_open.Length - common);
+            for (var i = common; i < objects.Length; i++)
+            {
+                Name(objects[i]);
+                output.Write("{"u8);
+                _comma = false;
+            }
+
+            _open = objects;
+        }
+
+        public void Name(ReadOnlySpan<byte> name)
+        {
+            if (!_begun)
+                output.Write("{"u8);
+            else if (_comma)
+                output.Write(","u8);
+            output.Write(name);
+            (_begun, _comma) = (true, true);
+        }
+
+        public void Finish(ReadOnlySpan<byte> rest)
+        {
+            Close(_open.Length);
+            if (!_begun)
+                output.Write("{"u8);
+            if (rest.Length > 2)
+            {
+                if (_comma)
+                    output.Write(","u8);
+                output.Write(rest[1..^1]);
+            }
+
+            output.Write("}"u8);
+        }
+
+        private void Close(int count)
+        {
+            for (; count > 0; count--)
+            {
+                output.Write("}"u8);
+                _comma = true;
+            }
+        }
+    }
+}
