@@ -12,21 +12,31 @@ public enum LogState
     Failed,
 }
 
-/// <summary>The event log as the stages see it. Thread-safe.</summary>
-public interface IReadingLog
+/// <summary>What the event log holds, for those that only read it. Thread-safe.</summary>
+public interface IRecordedLog
 {
     int PartitionCount { get; }
-
-    LogState State { get; }
-
-    /// <summary>What is wrong and how to mend it, when the state is not Accepting.</summary>
-    string? StateDetail { get; }
 
     /// <summary>Per partition the next sequence that will become durable (everything below is on stable storage).</summary>
     PositionVector Durable { get; }
 
     /// <summary>Per partition the oldest sequence still held.</summary>
     PositionVector Oldest { get; }
+
+    /// <summary>Reads durable blocks from a vector on, following the tail. A sequence that retention removed starts at the oldest.</summary>
+    ILogReader OpenReader(PositionVector from);
+
+    /// <summary>The vector at which everything received at or after the time lies.</summary>
+    PositionVector PositionAt(long receivedAt);
+}
+
+/// <summary>The event log as the stages see it. Thread-safe.</summary>
+public interface IReadingLog : IRecordedLog
+{
+    LogState State { get; }
+
+    /// <summary>What is wrong and how to mend it, when the state is not Accepting.</summary>
+    string? StateDetail { get; }
 
     /// <summary>No reading that arrives from now on will have a receivedAt at or below this (µs).</summary>
     long ArrivalLowWater { get; }
@@ -35,12 +45,6 @@ public interface IReadingLog
     /// <param name="ledger">Told of in-flight, stored and dropped readings.</param>
     /// <param name="pendingBytesMax">Bytes that may wait for the disk at once.</param>
     ILogAppender OpenAppender(ListenerLedger ledger, long pendingBytesMax);
-
-    /// <summary>Reads durable blocks from a vector on, following the tail. A sequence that retention removed starts at the oldest.</summary>
-    ILogReader OpenReader(PositionVector from);
-
-    /// <summary>The vector at which everything received at or after the time lies.</summary>
-    PositionVector PositionAt(long receivedAt);
 }
 
 /// <summary>One listener's way into the log. Thread-safe.</summary>
@@ -63,19 +67,13 @@ public interface ILogAppender
 }
 
 /// <summary>A reader at some place of the log. One user at a time.</summary>
-public interface ILogReader : IDisposable
+public interface ILogReader : IRecordedReader
 {
     /// <summary>The vector after the last block returned.</summary>
     PositionVector Position { get; }
 
     /// <summary>The next durable block in journal order, waiting at the tail. The block is lent until the next call or Dispose.</summary>
     ValueTask<LogBlock> ReadAsync(CancellationToken cancel);
-
-    /// <summary>The next durable block if there is one now; null at the tail.</summary>
-    LogBlock? TryRead();
-
-    /// <summary>Readings that retention or damage took from this reader, or null; cleared by the call.</summary>
-    LostRange? TakeLost();
 }
 
 /// <summary>Sequences from (inclusive) to (exclusive) that a reader could not be given.</summary>

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Millrace.Core;
 
 /// <summary>Microseconds since 1970-01-01T00:00:00Z, the unit of every stored time.</summary>
@@ -26,6 +28,28 @@ public static class Micros
 
     /// <summary>ISO 8601 in UTC with six fraction digits and Z.</summary>
     public static string ToIso(long micros) => ToDateTime(micros).ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'");
+
+    /// <summary>A time as people write it: ISO 8601, in UTC where it names no zone, or Unix milliseconds.</summary>
+    public static bool TryParse(string text, out long micros)
+    {
+        micros = 0;
+        if (long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var ms))
+        {
+            if (ms is < Min / 1000 or > Max / 1000)
+                return false;
+            micros = ms * 1000;
+            return true;
+        }
+
+        if (!DateTimeOffset.TryParse(
+            text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time))
+        {
+            return false;
+        }
+
+        micros = FromDateTime(time.UtcDateTime);
+        return true;
+    }
 
     /// <summary>
     /// The time that orders readings of a device: its own if it gave one that is not more than five minutes ahead of

@@ -11,7 +11,7 @@ namespace Millrace.Log;
 /// A log's folder opened for reading alone, beside a server that may be writing it: no lock, nothing is changed, and what
 /// is read is durable (as of the opening). Its readers end where the log ended then. Thread-safe.
 /// </summary>
-public sealed class LogFolder : IDisposable
+public sealed class LogFolder : IRecordedLog, IDisposable
 {
     private const int AttemptsMax = 5;
 
@@ -63,7 +63,7 @@ public sealed class LogFolder : IDisposable
         }
     }
 
-    /// <summary>Reads blocks from a vector on; <see cref="ILogReader.TryRead"/> gives null at the end. Use no <see cref="ILogReader.ReadAsync"/>: nothing will come.</summary>
+    /// <summary>Reads blocks from a vector on; <see cref="IRecordedReader.TryRead"/> gives null at the end. Use no <see cref="ILogReader.ReadAsync"/>: nothing will come.</summary>
     public ILogReader OpenReader(PositionVector from)
     {
         ArgumentNullException.ThrowIfNull(from);

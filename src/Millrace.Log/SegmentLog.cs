@@ -102,7 +102,7 @@ public sealed class SegmentLog : IReadingLog, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    /// <remarks>What lies between <paramref name="from"/> and the oldest reading held is told by <see cref="ILogReader.TakeLost"/>.</remarks>
+    /// <remarks>What lies between <paramref name="from"/> and the oldest reading held is told by <see cref="IRecordedReader.TakeLost"/>.</remarks>
     public ILogReader OpenReader(PositionVector from)
     {
         ArgumentNullException.ThrowIfNull(from);

@@ -32,28 +32,8 @@ internal static class RouteValues
     }
 
     /// <summary>A time as ISO 8601 or Unix milliseconds, in µs; false when it is neither.</summary>
-    public static bool TryTime(string text, out long micros)
-    {
-        micros = 0;
-        if (long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var ms))
-        {
-            if (ms is < Micros.Min / 1000 or > Micros.Max / 1000)
-                return false;
-            micros = ms * 1000;
-            return true;
-        }
-
-        // A plus sign that nobody encoded arrives as a space.
-        if (!DateTimeOffset.TryParse(
-            text.Replace(' ', '+'), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
-            && !DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out time))
-        {
-            return false;
-        }
-
-        micros = Micros.FromDateTime(time.UtcDateTime);
-        return true;
-    }
+    /// <remarks>A plus sign that nobody encoded arrives as a space.</remarks>
+    public static bool TryTime(string text, out long micros) => Micros.TryParse(text.Replace(' ', '+'), out micros) || Micros.TryParse(text, out micros);
 
     /// <summary>A length of time such as 90, 90s, 15m, 2h or 1d; a bare number is seconds.</summary>
     public static bool TryDuration(string text, out long micros)

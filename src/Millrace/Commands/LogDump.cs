@@ -22,7 +22,7 @@ internal static class LogCommand
         {
             using var output = Console.OpenStandardOutput();
             LogDump.Run(
-                Path.Combine(parsed.GetValue(data)!, "log"), parsed.GetValue(partition), parsed.GetValue(from), output, Console.Error, cancel);
+                parsed.GetValue(data)!, parsed.GetValue(partition), parsed.GetValue(from), output, Console.Error, cancel);
             return Task.FromResult(ExitCode.Done);
         });
         return new Command("log", "Look into the event log.") { dump };
@@ -36,20 +36,13 @@ internal static class LogDump
 
     private static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
-    public static void Run(string folder, int? partition, long from, Stream output, TextWriter errors, CancellationToken cancel)
+    public static void Run(string data, int? partition, long from, Stream output, TextWriter errors, CancellationToken cancel)
     {
-        try
-        {
-            using var log = LogFolder.OpenForReading(folder);
-            if (partition < 0 || partition >= log.PartitionCount)
-                throw new UsageException([$"--partition {partition} is outside 0..{log.PartitionCount - 1}"]);
-            using var reader = OpenReader(log, partition, from);
-            Print(reader, output, errors, cancel);
-        }
-        catch (LogFolderException failure)
-        {
-            throw new CommandException(failure.Message, failure);
-        }
+        using var log = DataFolders.OpenLog(data);
+        if (partition < 0 || partition >= log.PartitionCount)
+            throw new UsageException([$"--partition {partition} is outside 0..{log.PartitionCount - 1}"]);
+        using var reader = OpenReader(log, partition, from);
+        Print(reader, output, errors, cancel);
     }
 
     private static ILogReader OpenReader(LogFolder log, int? partition, long from)

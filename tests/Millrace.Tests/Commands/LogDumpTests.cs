@@ -75,7 +75,7 @@ public sealed class LogDumpTests
     private static List<string> Dump(TempFolder data, int? partition, long from)
     {
         using var output = new MemoryStream();
-        LogDump.Run(data["log"], partition, from, output, TextWriter.Null, CancellationToken.None);
+        LogDump.Run(data.Path, partition, from, output, TextWriter.Null, CancellationToken.None);
         return [.. Encoding.UTF8.GetString(output.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries)];
     }
 }

@@ -1,11 +1,12 @@
 using System.CommandLine;
+using Millrace.Jobs.Recorded;
 
 namespace Millrace.Commands.Query;
 
-/// <summary><c>millrace query run|check|test</c>: streaming SQL over files, without a server.</summary>
+/// <summary><c>millrace query run|check|test</c>: streaming SQL over files or a data folder, without a server.</summary>
 internal static class QueryCommand
 {
-    public static Command Create() => new("query", "Run, check and test streaming SQL over files.")
+    public static Command Create() => new("query", "Run, check and test streaming SQL over files or recorded readings.")
     {
         CreateRun(),
         CreateCheck(),
@@ -16,6 +17,9 @@ internal static class QueryCommand
     {
         var file = new Option<string>("--file") { Description = "the script", Required = true };
         var inputs = new Option<string[]>("--input") { Description = "NAME=FILE.jsonl: one event per line; may be repeated" };
+        var data = new Option<string?>("--data") { Description = "instead of files: a server's data folder, also while it runs; every input is all telemetry" };
+        var from = new Option<string?>("--from") { Description = $"with --data: first arrival, {Times.Meaning} (default: the oldest reading)" };
+        var to = new Option<string?>("--to") { Description = "with --data: arrivals before this (default: all that is there)" };
         var references = new Option<string[]>("--reference") { Description = "NAME=FILE: a JSON array, JSON lines, or CSV with a header; may be repeated" };
         var output = new Option<string>("--output") { Description = "folder that gets OUTPUT.jsonl for every output, and dead-letter.jsonl", Required = true };
         var arrival = new Option<string?>("--arrival") { Description = "field with the arrival time (default: EventEnqueuedUtcTime, else TIMESTAMP BY, else one second per line)" };
@@ -25,16 +29,18 @@ internal static class QueryCommand
         policy.AcceptOnlyFromAmong("adjust", "drop");
         var command = new Command(
             "run",
-            "Run a script over files of events. (Reading a server's log with --data, --from and --to is not there yet.)")
+            "Run a script over files of events, or over the readings that a server has recorded: the rows are those of the live job.")
         {
-            file, inputs, references, output, arrival, late, outOfOrder, policy,
+            file, inputs, data, from, to, references, output, arrival, late, outOfOrder, policy,
         };
         command.SetAction((parsed, cancel) =>
         {
+            var files = Pairs("--input", parsed.GetValue(inputs) ?? []);
             var run = new QueryRun
             {
                 File = parsed.GetValue(file)!,
-                Inputs = Pairs("--input", parsed.GetValue(inputs) ?? []),
+                Inputs = files,
+                Recorded = Range(parsed.GetValue(data), parsed.GetValue(from), parsed.GetValue(to), files.Count > 0, parsed.GetValue(arrival)),
                 References = Pairs("--reference", parsed.GetValue(references) ?? []),
                 OutputFolder = parsed.GetValue(output)!,
                 ArrivalField = parsed.GetValue(arrival),
@@ -59,6 +65,21 @@ internal static class QueryCommand
         }
 
         return result;
+    }
+
+    private static RecordedRange? Range(string? data, string? from, string? to, bool hasFiles, string? arrival)
+    {
+        if (data is null)
+        {
+            if (!hasFiles)
+                throw new UsageException(["nothing to read: give --input NAME=FILE.jsonl, or --data DIR for a server's data folder"]);
+            return from is null && to is null ? null : throw new UsageException(["--from and --to select from a data folder: give --data DIR with them"]);
+        }
+
+        if (hasFiles || arrival is not null)
+            throw new UsageException(["--data reads a server's data folder: leave out --input and --arrival"]);
+        var range = new RecordedRange(data, Times.Parse("--from", from, RecordedRun.Beginning), Times.Parse("--to", to, long.MaxValue));
+        return range.From < range.To ? range : throw new UsageException([$"--from {from} is not before --to {to}"]);
     }
 
     private static TimeSpan Tolerance(string option, double seconds)

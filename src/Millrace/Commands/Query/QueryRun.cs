@@ -1,18 +1,22 @@
-using System.Diagnostics;
+using Millrace.Core;
+using Millrace.Jobs.Definitions;
+using Millrace.Jobs.Recorded;
+using Millrace.Log;
 using Millrace.StreamSql;
 
 namespace Millrace.Commands.Query;
 
-/// <summary><c>millrace query run</c>: events from files, merged by arrival, rows to files.</summary>
+/// <summary><c>millrace query run</c>: events from files, merged by arrival, or from a server's data folder; rows to files.</summary>
 internal sealed class QueryRun
 {
-    private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(1);
-
     public required string File { get; init; }
 
     public required List<(string Name, string File)> Inputs { get; init; }
 
     public required List<(string Name, string File)> References { get; init; }
+
+    /// <summary>Instead of files: the range of a data folder's readings.</summary>
+    public RecordedRange? Recorded { get; init; }
 
     public required string OutputFolder { get; init; }
 
@@ -27,14 +31,8 @@ internal sealed class QueryRun
     public int Run(TextWriter output, TextWriter errors, CancellationToken cancel)
     {
         var text = QueryCheck.ReadScript(File);
-        var compiled = StreamQuery.Compile(text, new CompileOptions
-        {
-            Inputs = [.. Inputs.Select(i => i.Name)],
-            References = [.. References.Select(r => r.Name)],
-            LateArrival = LateArrival,
-            OutOfOrder = OutOfOrder,
-            Policy = Drops ? OrderPolicy.Drop : OrderPolicy.Adjust,
-        });
+        var definition = Definition(text);
+        var compiled = Recorded is null ? CompileForFiles(text) : definition.Compile(functions: null);
         foreach (var error in compiled.Errors)
             QueryErrors.Write(errors, File, text, error);
         foreach (var warning in compiled.Warnings)
@@ -45,20 +43,73 @@ internal sealed class QueryRun
         try
         {
             using var rows = new RowFiles(OutputFolder, query.Outputs);
-            var execution = query.Start(rows);
-            foreach (var (name, file) in References)
-                execution.SetReference(name, ReferenceFile.Read(file));
-            Feed(query, execution, errors, cancel);
-            var counters = execution.Counters;
+            var (counters, events) = Recorded is null ? RunOverFiles(query, rows, errors, cancel) : RunOverData(definition, query, rows, Recorded, errors, cancel);
             output.WriteLine(
-                $"{counters.Events} events, {counters.Rows} rows, bad {counters.Bad}, late {counters.Late}, "
+                $"{events} events, {counters.Rows} rows, bad {counters.Bad}, late {counters.Late}, "
                 + $"early {counters.Early}, out of order {counters.OutOfOrder}");
             return ExitCode.Done;
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or ArgumentException or InvalidDataException)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or ArgumentException or InvalidDataException
+            or QueryMemoryException)
         {
             throw new CommandException(failure.Message, failure);
         }
+    }
+
+    private CompileResult CompileForFiles(string text) => StreamQuery.Compile(text, new CompileOptions
+    {
+        Inputs = [.. Inputs.Select(i => i.Name)],
+        References = [.. References.Select(r => r.Name)],
+        LateArrival = LateArrival,
+        OutOfOrder = OutOfOrder,
+        Policy = Drops ? OrderPolicy.Drop : OrderPolicy.Adjust,
+    });
+
+    /// <summary>The script as the job it would be: over recorded readings it has to give that job's rows.</summary>
+    private JobDefinition Definition(string text) => new(
+        Path.GetFileNameWithoutExtension(File), text,
+        [.. References.Select(r => new JobInput(r.Name, new ReferenceSource(r.File, null, null, null, TimeSpan.Zero)))], [], StartKind.Beginning, 0,
+        LateArrival, OutOfOrder, Drops ? OrderPolicy.Drop : OrderPolicy.Adjust, JobDefinition.MemoryLimitMbDefault, []);
+
+    private (QueryCounters Counters, long Events) RunOverFiles(CompiledQuery query, RowFiles rows, TextWriter errors, CancellationToken cancel)
+    {
+        var execution = query.Start(rows);
+        SetReferences(execution);
+        Feed(query, execution, errors, cancel);
+        return (execution.Counters, execution.Counters.Events);
+    }
+
+    private (QueryCounters Counters, long Events) RunOverData(
+        JobDefinition definition, CompiledQuery query, RowFiles rows, RecordedRange range, TextWriter errors, CancellationToken cancel)
+    {
+        using var log = DataFolders.OpenLog(range.Folder);
+        var run = new RecordedRun(definition, query, rows, tenant: 0);
+        SetReferences(run.Execution);
+        var progress = new Progress(errors);
+        run.Run(
+            new RecordedInLog(log), range.From, range.To,
+            arrival =>
+            {
+                progress.Show($"{run.Readings:N0} readings, at {Micros.ToIso(arrival)}");
+                return true;
+            },
+            cancel);
+        progress.End();
+        if (!Reaches(log, run.ReadsFrom(range.From)))
+            errors.WriteLine("millrace: readings from before the log begins are missing: it keeps them for Log:Retention:Hours; rows that look back that far may differ");
+        foreach (var lost in run.Lost)
+            errors.WriteLine($"millrace: partition {lost.Partition}: sequences {lost.From} to {lost.To - 1} are not there (removed by retention, or damaged)");
+        return (run.Counters, run.Readings);
+    }
+
+    /// <summary>Whether nothing that arrived at or after the time has been removed.</summary>
+    private static bool Reaches(LogFolder log, long from) =>
+        new PositionVector(log.PartitionCount).Equals(log.Oldest) || (from != RecordedRun.Beginning && !log.PositionAt(from).Equals(log.Oldest));
+
+    private void SetReferences(QueryExecution execution)
+    {
+        foreach (var (name, file) in References)
+            execution.SetReference(name, ReferenceFile.Read(file));
     }
 
     private void Feed(CompiledQuery query, QueryExecution execution, TextWriter errors, CancellationToken cancel)
@@ -74,9 +125,7 @@ internal sealed class QueryRun
             }
 
             files.RemoveAll(f => !f.MoveNext());
-            var shows = !Console.IsErrorRedirected;
-            var watch = Stopwatch.StartNew();
-            var shown = TimeSpan.Zero;
+            var progress = new Progress(errors);
             for (long count = 0; files.Count > 0; count++)
             {
                 var next = files[0];
@@ -96,15 +145,11 @@ internal sealed class QueryRun
                 if (count % 4096 != 0)
                     continue;
                 cancel.ThrowIfCancellationRequested();
-                if (!shows || watch.Elapsed - shown < ProgressInterval)
-                    continue;
-                shown = watch.Elapsed;
-                errors.Write($"\r{count:N0} events, {files.Sum(f => f.ReadBytes) / 1048576:N0} of {files.Sum(f => f.TotalBytes) / 1048576:N0} MiB ");
+                progress.Show($"{count:N0} events, {files.Sum(f => f.ReadBytes) / 1048576:N0} of {files.Sum(f => f.TotalBytes) / 1048576:N0} MiB");
             }
 
             execution.Complete();
-            if (shown > TimeSpan.Zero)
-                errors.WriteLine();
+            progress.End();
         }
         finally
         {
@@ -123,3 +168,6 @@ internal sealed class QueryRun
         return clocks;
     }
 }
+
+/// <summary>Readings of a data folder by arrival, µs: from (<see cref="RecordedRun.Beginning"/>: the oldest) to before to.</summary>
+internal sealed record RecordedRange(string Folder, long From, long To);

@@ -1,0 +1,123 @@
+using Millrace.Core;
+using Millrace.Jobs.Definitions;
+using Millrace.Jobs.Running;
+using Millrace.StreamSql;
+
+namespace Millrace.Jobs.Recorded;
+
+/// <summary>
+/// One run of a job's query over recorded readings: it reads as far before the range as its windows reach, unseen, gives the rows
+/// of the range and then ends as if the stream did. Not thread-safe.
+/// </summary>
+public sealed class RecordedRun : IQuerySink
+{
+    /// <summary>As the start of a range: from the oldest reading there is, nothing unseen.</summary>
+    public const long Beginning = long.MinValue;
+
+    private readonly IQuerySink _sink;
+    private readonly EventFeed _feed;
+    private readonly long _reach;
+    private readonly List<LostRange> _lost = [];
+    private QueryCounters _before;
+    private bool _muted;
+
+    /// <param name="query">The definition's query, compiled.</param>
+    /// <param name="sink">Gets the rows of the range.</param>
+    public RecordedRun(JobDefinition definition, CompiledQuery query, IQuerySink sink, ushort tenant)
+    {
+        ArgumentNullException.ThrowIfNull(definition);
+        ArgumentNullException.ThrowIfNull(query);
+        _sink = sink;
+        _feed = new EventFeed(tenant, definition.Name, query.Inputs.Count);
+        _reach = (long)(query.WarmUp + definition.LateArrival + definition.OutOfOrder).TotalMicroseconds;
+        Execution = query.Start(this);
+    }
+
+    public QueryExecution Execution { get; }
+
+    /// <summary>Readings of the range that were given to the query.</summary>
+    public long Readings { get; private set; }
+
+    /// <summary>What was counted in the range.</summary>
+    public QueryCounters Counters
+    {
+        get
+        {
+            var all = Execution.Counters;
+            return new QueryCounters(
+                all.Events - _before.Events, all.Rows - _before.Rows, all.Bad - _before.Bad, all.Late - _before.Late, all.Early - _before.Early,
+                all.OutOfOrder - _before.OutOfOrder);
+        }
+    }
+
+    /// <summary>Readings that are not there any more, or damaged.</summary>
+    public IReadOnlyList<LostRange> Lost => _lost;
+
+    /// <summary>Arrival of the first reading that a range needs, µs: as far before it as the query's windows reach.</summary>
+    public long ReadsFrom(long from) => from == Beginning ? Beginning : from - _reach;
+
+    /// <summary>Feeds the range.</summary>
+    /// <param name="to">Exclusive, µs.</param>
+    /// <param name="goesOn">Asked between blocks, with the arrival reached.</param>
+    /// <returns>The arrival up to which was read when <paramref name="goesOn"/> said no; null when all was read.</returns>
+    /// <exception cref="QueryMemoryException">The state exceeds its limit.</exception>
+    public long? Run(IRecordedReadings readings, long from, long to, Func<long, bool> goesOn, CancellationToken cancel)
+    {
+        ArgumentNullException.ThrowIfNull(readings);
+        ArgumentNullException.ThrowIfNull(goesOn);
+        _muted = from != Beginning;
+        var readsFrom = ReadsFrom(from);
+        using var reader = readings.Open(readsFrom);
+        while (reader.TryRead() is { } block)
+        {
+            while (reader.TakeLost() is { } lost)
+                _lost.Add(lost);
+            if (block.FirstReceivedAt >= to)
+                break;
+            cancel.ThrowIfCancellationRequested();
+            Take(block, readsFrom, from, to);
+            if (!goesOn(block.LastReceivedAt))
+                return block.LastReceivedAt;
+        }
+
+        if (_muted)
+            Unmute(from);
+        Execution.Complete();
+        return null;
+    }
+
+    void IQuerySink.OnRow(OutputRow row)
+    {
+        if (!_muted)
+            _sink.OnRow(row);
+    }
+
+    void IQuerySink.OnDeadLetter(in DeadLetter letter)
+    {
+        if (!_muted)
+            _sink.OnDeadLetter(in letter);
+    }
+
+    private void Take(LogBlock block, long readsFrom, long from, long to)
+    {
+        foreach (var record in block)
+        {
+            if (record.ReceivedAt < readsFrom)
+                continue;
+            if (record.ReceivedAt >= to)
+                break;
+            if (_muted && record.ReceivedAt >= from)
+                Unmute(from);
+            if (_feed.Push(Execution, in record, block.Partition) && !_muted)
+                Readings++;
+        }
+    }
+
+    /// <summary>Everything that belongs before the first row is made now, unseen, as when a job has warmed up.</summary>
+    private void Unmute(long from)
+    {
+        Execution.AdvanceArrival(from);
+        _before = Execution.Counters;
+        _muted = false;
+    }
+}

@@ -1,0 +1,109 @@
+using System.Text.Json;
+using Millrace.Testing;
+
+namespace Millrace.SystemTests;
+
+/// <summary><c>millrace query run --data</c>: the rows of a live job, from what was recorded.</summary>
+public class RecordedQueryTests
+{
+    private const int Readings = 60;
+
+    private const string Script = """
+        SELECT id, value, LAG(value) OVER (PARTITION BY id LIMIT DURATION(hour, 1)) AS before, EventEnqueuedUtcTime AS arrived, PartitionId AS place,
+            IoTHub.ConnectionDeviceId AS sender
+        INTO changes FROM telemetry WHERE value % 2 = 0;
+        SELECT * INTO everything FROM telemetry;
+        SELECT id, COUNT(*) AS n, SUM(value) AS total, System.Timestamp() AS until INTO sums FROM telemetry GROUP BY id, TumblingWindow(second, 1);
+        """;
+
+    [Fact]
+    public async Task A_query_over_the_data_folder_gives_the_rows_of_the_live_job_beside_the_server_and_without_it()
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(folder["q.sql"], Script);
+        await using var server = await ServerProcess.StartAsync(folder["data"]);
+        var definition = JsonSerializer.Serialize(new
+        {
+            query = Script,
+            startFrom = "beginning",
+            settings = new { late_arrival_seconds = 0 },
+        });
+        using (var put = await server.Http.PutAsync("/api/v1/jobs/live", new StringContent(definition, System.Text.Encoding.UTF8, "application/json")))
+            Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
+        await server.SendTcpAsync(
+            "ACK\n" + string.Concat(Enumerable.Range(0, Readings).Select(i => i % 3 == 0 ? $"m{i % 4}:{{\"value\":{i},\"id\":\"own\"}}\n" : $"m{i % 4}:{i}\n")),
+            answers: Readings);
+
+        // Every window has been closed live once the counts add up.
+        var sums = await Eventually.UntilAsync(
+            () => LiveRowsAsync(server, "sums"), rows => rows.Sum(row => JsonElement.Parse(row).GetProperty("n").GetInt32()) == Readings, "all windows of the live job");
+        var changes = await LiveRowsAsync(server, "changes");
+        var everything = await LiveRowsAsync(server, "everything");
+        var beside = await RunAsync(folder, "beside");
+        await server.StopAsync();
+        var after = await RunAsync(folder, "after");
+
+        Assert.Equal(30, changes.Count);
+        Assert.Equal(Readings, everything.Count);
+        foreach (var output in (string[])["beside", "after"])
+        {
+            Assert.Equal(changes, await File.ReadAllLinesAsync(folder[$"{output}/changes.jsonl"]));
+            Assert.Equal(everything, await File.ReadAllLinesAsync(folder[$"{output}/everything.jsonl"]));
+            Assert.Equal(sums, await File.ReadAllLinesAsync(folder[$"{output}/sums.jsonl"]));
+        }
+
+        Assert.StartsWith($"{Readings} events, ", beside.Output);
+        Assert.Equal(beside.Output, after.Output);
+    }
+
+    [Fact]
+    public async Task A_range_takes_the_readings_that_arrived_in_it_and_looks_back_beyond_it()
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(
+            folder["q.sql"], "SELECT value, LAG(value) OVER (PARTITION BY id LIMIT DURATION(hour, 1)) AS before INTO changes FROM telemetry");
+        await using (var server = await ServerProcess.StartAsync(folder["data"]))
+        {
+            await server.SendTcpAsync("ACK\nm:1\nm:2\nm:3\nm:4\nm:5\n", answers: 5);
+            await server.StopAsync();
+        }
+
+        var arrivals = (await ServerCalls.DumpAsync(folder["data"])).ConvertAll(line => line.GetProperty("receivedAt").GetString()!);
+        await RunAsync(folder, "rows", "--from", arrivals[2], "--to", arrivals[4]);
+
+        Assert.Equal(["""{"value":3,"before":2}""", """{"value":4,"before":3}"""], await File.ReadAllLinesAsync(folder["rows/changes.jsonl"]));
+    }
+
+    [Theory]
+    [InlineData(2, "is not a time", "--data", "nowhere", "--from", "yesterday-ish")]
+    [InlineData(2, "is not before", "--data", "nowhere", "--from", "2026-01-02", "--to", "2026-01-01")]
+    [InlineData(2, "leave out --input", "--data", "nowhere", "--input", "a=b")]
+    [InlineData(2, "give --data DIR", "--input", "a=b", "--from", "2026-01-01")]
+    [InlineData(2, "nothing to read")]
+    [InlineData(1, "is not a server's data folder", "--data", "nowhere")]
+    public async Task Wrong_ranges_and_folders_are_told_in_a_line(int exitCode, string says, params string[] arguments)
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(folder["q.sql"], "SELECT * INTO o FROM telemetry");
+
+        var run = await ServerProcess.RunAsync(["query", "run", "--file", folder["q.sql"], "--output", folder["rows"], .. arguments]);
+
+        Assert.Equal(exitCode, run.ExitCode);
+        Assert.Contains(says, run.Errors);
+        Assert.Single(run.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    private static async Task<CommandResult> RunAsync(TempFolder folder, string output, params string[] arguments)
+    {
+        var run = await ServerProcess.RunAsync(
+            ["query", "run", "--file", folder["q.sql"], "--data", folder["data"], "--late", "0", "--output", folder[output], .. arguments]);
+        Assert.True(run.ExitCode == 0, run.Errors);
+        return run;
+    }
+
+    private static async Task<List<string>> LiveRowsAsync(ServerProcess server, string output)
+    {
+        var answer = JsonElement.Parse(await server.Http.GetStringAsync($"/api/v1/jobs/live/rows/{output}?limit=1000"));
+        return [.. answer.GetProperty("rows").EnumerateArray().Select(row => row.GetProperty("data").GetRawText())];
+    }
+}
