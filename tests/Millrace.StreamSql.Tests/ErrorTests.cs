@@ -67,6 +67,10 @@ public sealed class ErrorTests
     [InlineData("SELECT UPPER(z) AS z, v FROM m GROUP BY UPPER(z), TumblingWindow(s, 1)", 1, 23, "v")]
     [InlineData("SELECT COUNT(*) AS n FROM m GROUP BY TumblingWindow(s, 1) HAVING v > 1", 1, 66, "v")]
     [InlineData("SELECT id FROM m HAVING id > 1", 1, 18, "HAVING")]
+    [InlineData("SELECT id FROM m HAVING COUNT(*) > 1", 1, 25, "COUNT")]
+    [InlineData("SELECT m.* FROM m GROUP BY TumblingWindow(s, 1)", 1, 10, "*")]
+    [InlineData("SELECT nope(id) FROM nowhere", 1, 8, "nope")]
+    [InlineData("SELECT a.id FROM m a JOIN nowhere b ON a.id = nope(b.id)", 1, 27, "nowhere")]
     [InlineData("SELECT * FROM m GROUP BY TumblingWindow(s, 1)", 1, 8, "*")]
     [InlineData("SELECT COUNT(*) FROM m GROUP BY TumblingWindow(s, 0)", 1, 51, "0")]
     [InlineData("SELECT COUNT(*) FROM m GROUP BY TumblingWindow(s, -1)", 1, 51, "-1")]
@@ -114,6 +118,15 @@ public sealed class ErrorTests
         Assert.True(
             first.Line == line && first.Column == column && first.Message.Contains(contains, StringComparison.OrdinalIgnoreCase),
             $"{first} (expected {line}:{column} with '{contains}')");
+    }
+
+    [Theory]
+    [InlineData("SELECT INTO FROM WHERE GROUP HAVING UNION WITH AS ON JOIN INNER LEFT OUTER CROSS APPLY TIMESTAMP OVER PARTITION AND OR NOT")]
+    [InlineData("IN IS NULL LIKE BETWEEN CASE WHEN THEN ELSE END DISTINCT LIMIT ORDER RIGHT FULL MATCH_RECOGNIZE ESCAPE")]
+    public void Words_that_open_a_clause_cannot_be_names_without_brackets(string words)
+    {
+        foreach (var word in words.Split(' '))
+            Check($"SELECT v AS {word} FROM m", 1, 13, word);
     }
 
     [Fact]

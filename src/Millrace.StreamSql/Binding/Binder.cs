@@ -148,8 +148,7 @@ internal sealed class Binder
         var bound = new SelectPlan(new QueryIdentity(selectNumber++, name), result) { IsDistinct = select.IsDistinct };
         var scope = new Scope();
         long reached = 0;
-        if (!BindSources(select, bound, scope, ref reached))
-            return null;
+        BindSources(select, bound, scope, ref reached);
         if (select.Match is not null)
         {
             var matched = MatchBinder.Bind(select.Match, bound, scope, expressions);
@@ -243,11 +242,9 @@ internal sealed class Binder
         _ => [],
     };
 
-    private bool BindSources(SelectClause select, SelectPlan bound, Scope scope, ref long reached)
+    private void BindSources(SelectClause select, SelectPlan bound, Scope scope, ref long reached)
     {
         var source = ResolveSource(select.Source, bound.Query, isFirst: true);
-        if (source is null)
-            return false;
         bound.Source = source;
         reached = reach.GetValueOrDefault(source);
         AddSource(scope, source, select.Source.Alias ?? select.Source.Name);
@@ -262,8 +259,6 @@ internal sealed class Binder
 
             var before = errors.Count;
             var right = ResolveSource(link.Source!, bound.Query, isFirst: false);
-            if (right is null)
-                return false;
             reached = Math.Max(reached, reach.GetValueOrDefault(right));
             AddSource(scope, right, link.Source!.Alias ?? link.Source.Name);
             if (right is ReferenceRelation reference)
@@ -273,7 +268,6 @@ internal sealed class Binder
         }
 
         reached += span;
-        return true;
     }
 
     private void AddSource(Scope scope, Relation relation, PathPart alias)
@@ -283,14 +277,15 @@ internal sealed class Binder
         scope.Sources.Add(new ScopeSource(relation, alias.Name, scope.Sources.Count));
     }
 
-    private Relation? ResolveSource(SourceClause source, QueryIdentity query, bool isFirst)
+    /// <summary>What a source's name means. An unknown one has any field, so that the rest of its SELECT is judged all the same.</summary>
+    private Relation ResolveSource(SourceClause source, QueryIdentity query, bool isFirst)
     {
         var name = source.Name.Name;
         if (steps.TryGetValue(name, out var step))
         {
             if (source.TimestampBy is not null)
                 expressions.Error(source.TimestampPosition, $"TIMESTAMP BY is not allowed on the step {name}: its rows have their time");
-            return step;
+            return step ?? Unknown(name);
         }
 
         if (Contains(options.References, name))
@@ -298,7 +293,7 @@ internal sealed class Binder
             if (isFirst)
             {
                 expressions.Error(source.Name.Position, $"the reference input {name} can only be the right side of a JOIN");
-                return null;
+                return Unknown(name);
             }
 
             if (source.TimestampBy is not null)
@@ -312,8 +307,10 @@ internal sealed class Binder
         if (IsInput(name))
             return StreamOf(InputOf(name), source, query);
         expressions.Error(source.Name.Position, $"unknown input or step {name}");
-        return null;
+        return Unknown(name);
     }
+
+    private static StreamRelation Unknown(string name) => new(new InputPlan(name, 0), addsDeviceId: false);
 
     private StreamRelation StreamOf(InputPlan input, SourceClause source, QueryIdentity query)
     {
@@ -536,8 +533,12 @@ internal sealed class Binder
 
     private void BindUngrouped(SelectClause select, SelectPlan bound, Scope scope, Place place)
     {
-        if (select.Having is not null)
-            expressions.Error(select.HavingPosition, "HAVING needs GROUP BY with a window");
+        if (select.Having is { } having)
+        {
+            var aggregate = ExpressionBinder.FirstAggregate(having);
+            expressions.Error(aggregate?.Position ?? select.HavingPosition, $"{aggregate?.Name ?? "HAVING"} needs GROUP BY with a window");
+        }
+
         var columns = new List<ResultColumn>();
         for (var index = 0; index < select.Items.Count; index++)
         {
@@ -583,7 +584,7 @@ internal sealed class Binder
             case CallExpr call:
                 return call.Name[(call.Name.LastIndexOf('.') + 1)..];
             case CastExpr cast:
-                return cast.OrNull ? "TRY_CAST" : "CAST";
+                return cast.Name;
             default:
                 return $"column{index + 1}";
         }

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Millrace.StreamSql.Cases;
@@ -6,6 +7,8 @@ namespace Millrace.StreamSql.Cases;
 /// <summary>Collects what an execution gives and compares it with a case.</summary>
 public sealed class CaseRun : IQuerySink
 {
+    private static readonly JsonSerializerOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = 1024 };
+
     private readonly Dictionary<string, List<string>> rows = new(StringComparer.OrdinalIgnoreCase);
     private readonly List<string> deadLetters = [];
 
@@ -83,6 +86,21 @@ public sealed class CaseRun : IQuerySink
         ArgumentNullException.ThrowIfNull(test);
         if (Complaint.Length > 0)
             return Complaint;
+        foreach (var output in rows.Keys)
+        {
+            if (!test.Expected!.ContainsKey(output))
+                return $"output {output} is not expected{Show("found", [.. rows[output].Take(1).Select(RowOf)])}";
+        }
+
+        foreach (var (output, expected) in test.Expected!)
+        {
+            var found = rows.TryGetValue(output, out var list)
+                ? list.ConvertAll(RowOf)
+                : [];
+            if (Difference(expected, found, test.IsOrdered) is { } difference)
+                return $"{output}: {difference}{LastReason()}";
+        }
+
         foreach (var (name, count) in test.ExpectedCounters)
         {
             var found = name switch
@@ -94,44 +112,49 @@ public sealed class CaseRun : IQuerySink
                 _ => throw new InvalidDataException($"unknown counter {name}"),
             };
             if (found != count)
-                return $"counter {name} is {found}, {count} was expected{(deadLetters.Count > 0 ? $" (last reason: {deadLetters[^1]})" : "")}";
-        }
-
-        foreach (var output in rows.Keys)
-        {
-            if (!test.Expected!.ContainsKey(output))
-                return $"unexpected output {output}";
-        }
-
-        foreach (var (output, expected) in test.Expected!)
-        {
-            var found = rows.TryGetValue(output, out var list)
-                ? list.ConvertAll(r => JsonDocument.Parse(r, new JsonDocumentOptions { MaxDepth = 1024 }).RootElement)
-                : [];
-            if (Difference(expected, found, test.IsOrdered) is { } difference)
-                return $"{output}: {difference}";
+                return $"counter {name} is {found}, {count} was expected{LastReason()}";
         }
 
         return null;
     }
 
+    private static JsonElement RowOf(string json) => JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 1024 }).RootElement;
+
+    private string LastReason() => deadLetters.Count > 0 ? $"\n  {deadLetters.Count} dead letters, the last: {deadLetters[^1]}" : "";
+
     private static string? Difference(IReadOnlyList<JsonElement> expected, List<JsonElement> found, bool ordered)
     {
+        var missing = new List<JsonElement>();
         var left = found.ToList();
         for (var index = 0; index < expected.Count; index++)
         {
-            var at = ordered
-                ? (index < found.Count && RowComparison.AreEqual(expected[index], found[index]) ? 0 : -1)
-                : left.FindIndex(f => RowComparison.AreEqual(expected[index], f));
-            if (at < 0)
+            if (ordered)
             {
-                var instead = ordered && index < found.Count ? $", found {found[index].GetRawText()}" : "";
-                return $"row {index} {expected[index].GetRawText()} is missing{instead} ({found.Count} rows, {expected.Count} expected)";
+                if (index < found.Count && !RowComparison.AreEqual(expected[index], found[index]))
+                    return $"row {index} differs{Show("expected", [expected[index]])}{Show("found", [found[index]])}";
+                if (index >= found.Count)
+                    missing.Add(expected[index]);
+                continue;
             }
 
-            left.RemoveAt(at);
+            var at = left.FindIndex(f => RowComparison.AreEqual(expected[index], f));
+            if (at < 0)
+                missing.Add(expected[index]);
+            else
+                left.RemoveAt(at);
         }
 
-        return left.Count == 0 ? null : $"{left.Count} rows too many, the first is {left[0].GetRawText()}";
+        if (ordered)
+            left.RemoveRange(0, Math.Min(expected.Count, left.Count));
+        return missing.Count + left.Count == 0
+            ? null
+            : $"{found.Count} rows, {expected.Count} expected{Show("missing", missing)}{Show("too many", left)}";
+    }
+
+    private static string Show(string what, List<JsonElement> rows)
+    {
+        const int shown = 5;
+        var lines = rows.Take(shown).Select(r => $"\n  {what}: {JsonSerializer.Serialize(r, Compact)}");
+        return string.Concat(lines) + (rows.Count > shown ? $"\n  {what}: {rows.Count - shown} more" : "");
     }
 }

@@ -71,7 +71,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
     private readonly Analytic[] analytics;
     private readonly Row analyticRow;
     private readonly KeyWriter key = new();
-    private readonly KeyWriter sessionKey = new();
+    private readonly KeyWriter[] sessionKeys = [];
     private readonly KeyWriter distinctKey = new();
     private readonly HashSet<string> distinct = [];
     private readonly Value[] arguments = [];
@@ -88,7 +88,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
     {
         public Value[] Columns = [];
         public byte[] Key = [];
-        public byte[] Session = [];
+        public byte[][] Sessions = [];
     }
 
     public SelectOperator(SelectProgram program, QueryIdentity query, IFailureSink failures, int partitions)
@@ -112,6 +112,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
             groupRow = new Row(group.IdColumn + 1 + group.Aggregates.Count);
             groupFrame.Sources[0] = groupRow;
             collected = [.. windows.Select(_ => new List<Row>())];
+            sessionKeys = [.. windows.Select(_ => new KeyWriter())];
         }
     }
 
@@ -164,7 +165,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
             if (frame.Error is not null)
                 failures.Fail(query, row, frame.Error);
             else
-                AddToWindows(row.Time, key.Key, arguments, sessionKey.Key);
+                AddToWindows(row.Time, key.Key, arguments, null);
         }
         else
         {
@@ -241,22 +242,23 @@ internal sealed class SelectOperator : Operator, IWindowResults
         }
 
         group.Aggregates.EvaluateArguments(frame, arguments);
-        sessionKey.Clear();
-        foreach (var window in group.Windows)
+        for (var index = 0; index < sessionKeys.Length; index++)
         {
-            foreach (var node in window.SessionBy)
+            sessionKeys[index].Clear();
+            foreach (var node in group.Windows[index].SessionBy)
             {
                 node.Evaluate(frame, out var value);
-                sessionKey.Add(value);
+                sessionKeys[index].Add(value);
             }
         }
     }
 
-    private void AddToWindows(long time, ReadOnlySpan<byte> group, Value[] values, ReadOnlySpan<byte> session)
+    /// <summary>Session keys by window; null: those of the row evaluated last.</summary>
+    private void AddToWindows(long time, ReadOnlySpan<byte> group, Value[] values, byte[][]? sessions)
     {
         var hash = KeyMap.HashOf(group);
-        foreach (var window in windows)
-            window.Add(time, group, hash, values, session);
+        for (var index = 0; index < windows.Length; index++)
+            windows[index].Add(time, group, hash, values, sessions is null ? sessionKeys[index].Key : sessions[index]);
     }
 
     /// <summary>
@@ -277,7 +279,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
         {
             if (program.Group is not null)
             {
-                AddToWindows(row.Time, next.Key, next.Columns, next.Session);
+                AddToWindows(row.Time, next.Key, next.Columns, next.Sessions);
                 continue;
             }
 
@@ -345,7 +347,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
             EvaluateGroup();
             row.Columns = [.. arguments];
             row.Key = key.Key.ToArray();
-            row.Session = sessionKey.Key.ToArray();
+            row.Sessions = [.. sessionKeys.Select(k => k.Key.ToArray())];
         }
         else
         {

@@ -104,15 +104,18 @@ internal sealed class CaseExpr(int position, Expr? operand, List<(Expr When, Exp
     public Expr? Otherwise { get; } = otherwise;
 }
 
-internal sealed class CastExpr(int position, Expr operand, SqlTypeName type, string typeText, bool orNull) : Expr(position)
+internal sealed class CastExpr(int position, string name, Expr operand, SqlTypeName type, string typeText) : Expr(position)
 {
+    /// <summary>CAST or TRY_CAST as written.</summary>
+    public string Name { get; } = name;
+
     public Expr Operand { get; } = operand;
 
     public SqlTypeName Type { get; } = type;
 
     public string TypeText { get; } = typeText;
 
-    public bool OrNull { get; } = orNull;
+    public bool OrNull { get; } = name.Equals("TRY_CAST", StringComparison.OrdinalIgnoreCase);
 }
 
 internal sealed class OverClause(int position)
@@ -150,6 +153,7 @@ internal sealed class CallExpr(int position, string name) : Expr(position)
 
 internal sealed class SelectItem(int position)
 {
+    /// <summary>Where the item starts; of a star, the star itself.</summary>
     public int Position { get; } = position;
 
     /// <summary>Null for a star.</summary>

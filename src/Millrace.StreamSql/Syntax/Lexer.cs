@@ -37,7 +37,7 @@ internal static class Lexer
 {
     private static readonly HashSet<string> Reserved = new(StringComparer.OrdinalIgnoreCase)
     {
-        "SELECT", "INTO", "FROM", "WHERE", "GROUP", "BY", "HAVING", "UNION", "WITH", "AS", "ON", "JOIN", "INNER", "LEFT", "OUTER",
+        "SELECT", "INTO", "FROM", "WHERE", "GROUP", "HAVING", "UNION", "WITH", "AS", "ON", "JOIN", "INNER", "LEFT", "OUTER",
         "CROSS", "APPLY", "TIMESTAMP", "OVER", "PARTITION", "AND", "OR", "NOT", "IN", "IS", "NULL", "LIKE", "BETWEEN", "CASE", "WHEN",
         "THEN", "ELSE", "END", "DISTINCT", "LIMIT", "ORDER", "RIGHT", "FULL", "MATCH_RECOGNIZE", "ESCAPE",
     };

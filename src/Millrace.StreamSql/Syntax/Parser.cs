@@ -302,7 +302,7 @@ internal sealed class Parser
         if (AcceptSymbol("*"))
             return new SelectItem(start);
         if (IsStarPath(out var path))
-            return new SelectItem(start) { StarPath = path };
+            return new SelectItem(Peek(-1).Position) { StarPath = path };
         if (IsName(Current) && Peek().IsSymbol("="))
         {
             var name = Current.Text;
@@ -790,7 +790,7 @@ internal sealed class Parser
         Expect("AS");
         var (type, text) = ParseType();
         ExpectSymbol(")");
-        return Bounded(new CastExpr(token.Position, operand, type, text, token.Is("TRY_CAST")) { Height = operand.Height + 1 });
+        return Bounded(new CastExpr(token.Position, token.Text, operand, type, text) { Height = operand.Height + 1 });
     }
 
     private (SqlTypeName Type, string Text) ParseType()
