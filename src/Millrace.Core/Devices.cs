@@ -61,10 +61,13 @@ public interface IDeviceRegistry
     /// <summary>Streams every known id (tenant, id, blocked), for the in-memory table at start.</summary>
     IEnumerable<(ushort Tenant, byte[] Id, bool Blocked)> AllIds();
 
+    /// <summary>Streams the devices that have a type or tags, of all tenants; the others belong to no group but the fleet.</summary>
+    IEnumerable<(ushort Tenant, string Id, string? Type, IReadOnlyList<string> Tags)> Grouped();
+
     /// <summary>Issues a new token for a device that is known, replacing the old one; the text is returned once and stored as SHA-256.</summary>
     string IssueToken(ushort tenant, string id);
 
-    /// <summary>Raised after a device was added, removed or unblocked, so that the in-memory table follows.</summary>
+    /// <summary>Raised after a device was added, changed, removed or unblocked, so that what is held in memory follows.</summary>
     event Action<DeviceEvent>? Changed;
 }
 

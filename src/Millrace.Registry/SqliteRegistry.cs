@@ -74,14 +74,20 @@ public sealed class SqliteRegistry(SqliteDatabase database, TimeProvider time) :
     public Device? Find(ushort tenant, string id) => database.Read(c => ToDevice(c.QuerySingleOrDefault<Row>(
         $"SELECT {Columns} FROM devices d WHERE d.tenant=@tenant AND d.id=@id AND d.blocked=0", new { tenant, id })));
 
-    public bool Update(ushort tenant, string id, DeviceChange change) => database.Write((c, t) =>
+    public bool Update(ushort tenant, string id, DeviceChange change)
     {
-        var known = c.ExecuteScalar<long>(
-            "SELECT count(*) FROM devices WHERE tenant=@tenant AND id=@id AND blocked=0", new { tenant, id }, t) == 1;
+        var known = database.Write((c, t) =>
+        {
+            var found = c.ExecuteScalar<long>(
+                "SELECT count(*) FROM devices WHERE tenant=@tenant AND id=@id AND blocked=0", new { tenant, id }, t) == 1;
+            if (found)
+                Apply(c, t, tenant, id, change);
+            return found;
+        });
         if (known)
-            Apply(c, t, tenant, id, change);
+            Changed?.Invoke(new DeviceEvent(tenant, id, Blocked: false));
         return known;
-    });
+    }
 
     public bool Remove(ushort tenant, string id)
     {
@@ -153,6 +159,16 @@ public sealed class SqliteRegistry(SqliteDatabase database, TimeProvider time) :
 
             if (result != raw.SQLITE_DONE)
                 SqliteException.ThrowExceptionForRC(result, connection.Handle);
+        }
+    }
+
+    public IEnumerable<(ushort Tenant, string Id, string? Type, IReadOnlyList<string> Tags)> Grouped()
+    {
+        using var connection = database.ConnectReader();
+        foreach (var row in connection.Query<Row>(
+            "SELECT tenant, id, type, tags FROM devices WHERE blocked=0 AND (type IS NOT NULL OR tags IS NOT NULL)", buffered: false))
+        {
+            yield return ((ushort)row.Tenant, row.Id, row.Type, ParseTags(row.Tags));
         }
     }
 

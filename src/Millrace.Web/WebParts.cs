@@ -42,6 +42,9 @@ public sealed record WebParts
     /// <summary>Dead letters to look at and to send again; null when none are kept.</summary>
     public DeadLetterStore? DeadLetterStore { get; init; }
 
+    /// <summary>Trends and the archive; null: history is what the log holds, by arrival.</summary>
+    public HistoryParts? History { get; init; }
+
     /// <summary>Stream SQL jobs; null: their routes do not exist.</summary>
     public JobHost? Jobs { get; init; }
 

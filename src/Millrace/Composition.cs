@@ -3,6 +3,8 @@ using Microsoft.Extensions.Logging;
 using Millrace.Codecs;
 using Millrace.Core;
 using Millrace.History.Archive;
+using Millrace.History.Queries;
+using Millrace.History.Rollups.Groups;
 using Millrace.Jobs;
 using Millrace.Jobs.Alerting;
 using Millrace.Listeners;
@@ -35,6 +37,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     private static readonly TimeSpan LatestSnapshotEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan EnrolmentEvery = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ArchiveEvery = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan TrendsEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan SqlCheckpointEvery = TimeSpan.FromSeconds(5);
 
     private readonly List<ListenerLedger> _ledgers = [];
@@ -86,8 +89,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
         AddView(log, latest, LatestSnapshotEvery);
         AddView(log, enrolment, EnrolmentEvery);
-        if (options.Archive)
-            AddView(log, new ArchiveView(folder.History, new ArchiveOptions(), logs.CreateLogger<ArchiveView>()), ArchiveEvery);
+        var history = AddHistory(log, registry);
         if (OpenSqlTable() is { } table)
             AddView(log, SqlView(table, latest, registry), SqlCheckpointEvery);
 
@@ -97,7 +99,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         AddTcp(context);
         AddMiddleware(context, latest, tokens);
         var (jobs, alerts) = AddJobs(log, database, deadLetters);
-        AddHttp(context, registry, tokens, latest, devices, deadLetters, totals, jobs, alerts);
+        AddHttp(context, registry, tokens, latest, devices, deadLetters, totals, history, jobs, alerts);
         return new Server(log, _listeners, _views, _background, _ledgers, totals, time, logs.CreateLogger("Millrace"), CloseAllAsync);
     }
 
@@ -124,6 +126,16 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         var hold = log.HoldFrom(() => runner.Position);
         _closing.Push(() => { hold.Dispose(); return ValueTask.CompletedTask; });
         _views.Add(runner);
+    }
+
+    private HistoryParts AddHistory(SegmentLog log, SqliteRegistry registry)
+    {
+        if (options.Archive)
+            AddView(log, new ArchiveView(folder.History, new ArchiveOptions(), logs.CreateLogger<ArchiveView>()), ArchiveEvery);
+        var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
+        AddView(log, groups, TrendsEvery);
+        var readings = new DeviceReadings(log, options.Archive ? new ArchiveReader(folder.History) : null);
+        return new HistoryParts(readings, new DeviceTrends(readings), groups, options.Archive ? "time" : "receivedAt");
     }
 
     private ISqlValueTable? OpenSqlTable()
@@ -199,7 +211,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
     private void AddHttp(
         ListenerContext context, IDeviceRegistry registry, ITokenStore tokens, ILatestReadings latest, DeviceTable devices, DeadLetterStore deadLetters,
-        ListenerTotals totals, JobHost jobs, AlertBook alerts)
+        ListenerTotals totals, HistoryParts history, JobHost jobs, AlertBook alerts)
     {
         Ledger(ListenerId.Http);
         if (options.Http.Endpoint is null && options.Http.HttpsEndpoint is null)
@@ -233,6 +245,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 Views = () => [.. _views.Select(view => new ViewStatus(
                     view.Name, view.State.ToString().ToLowerInvariant(), view.Position, view.Skipped, view.LastError))],
                 Totals = totals,
+                History = history,
                 Jobs = jobs,
                 Alerts = alerts,
                 Listeners = () => _listeners,

@@ -6,6 +6,9 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.History.Archive;
+using Millrace.History.Queries;
+using Millrace.History.Rollups.Groups;
 using Millrace.Jobs;
 using Millrace.Listeners.Middleware;
 using Millrace.Outputs.Files;
@@ -26,8 +29,11 @@ internal sealed class WebServer : IAsyncDisposable
     private readonly WebHost _web;
     private readonly MiddlewareListener _middleware;
     private readonly List<Task> _running = [];
+    private readonly List<IReadingView> _views = [];
+    private readonly ILogReader _reader;
 
-    private WebServer(MemoryLog log, SecurityMode mode, Func<WebOptions, WebOptions>? change, bool allowAnonymous, TimeProvider time, DeviceTable? devices)
+    private WebServer(
+        MemoryLog log, SecurityMode mode, Func<WebOptions, WebOptions>? change, bool allowAnonymous, TimeProvider time, DeviceTable? devices, bool withHistory)
     {
         Log = log;
         _database = SqliteDatabase.Open(_folder["registry.db"]);
@@ -54,9 +60,11 @@ internal sealed class WebServer : IAsyncDisposable
             Folders = new AllowedFolders(_folder["files"], []),
             Logs = NullLoggerFactory.Instance,
         });
+        _reader = log.OpenReader(new PositionVector(log.PartitionCount));
         _web = new WebHost(options, new WebParts
         {
             Log = log,
+            History = withHistory ? History() : null,
             Jobs = Jobs,
             Alerts = Alerts,
             Registry = Registry,
@@ -110,9 +118,11 @@ internal sealed class WebServer : IAsyncDisposable
 
     public static async Task<WebServer> StartAsync(
         SecurityMode mode = SecurityMode.Open, Func<WebOptions, WebOptions>? change = null, MemoryLog? log = null, bool allowAnonymous = false,
-        TimeProvider? time = null, DeviceTable? devices = null)
+        TimeProvider? time = null, DeviceTable? devices = null, bool withHistory = false)
     {
-        var server = new WebServer(log ?? new MemoryLog(), mode, change, allowAnonymous, time ?? TimeProvider.System, devices);
+        var server = new WebServer(log ?? new MemoryLog(), mode, change, allowAnonymous, time ?? TimeProvider.System, devices, withHistory);
+        foreach (var view in server._views)
+            await view.OpenAsync(server.Log, CancellationToken.None);
         await server._web.BindAsync(CancellationToken.None);
         await server._middleware.BindAsync(CancellationToken.None);
         server._running.Add(server._web.RunAsync(server._stop.Token));
@@ -120,6 +130,23 @@ internal sealed class WebServer : IAsyncDisposable
         server.Client = Connect(server._web.Endpoint);
         server.Middleware = Connect(server._middleware.Endpoint);
         return server;
+    }
+
+    /// <summary>Lets the views of the history take in what the log holds.</summary>
+    public async Task FollowAsync()
+    {
+        while (_reader.TryRead() is { } block)
+        {
+            foreach (var view in _views)
+                await view.ApplyAsync(block, CancellationToken.None);
+        }
+    }
+
+    /// <summary>Lets the views of the history store what they took in.</summary>
+    public async Task ArchiveAsync()
+    {
+        foreach (var view in _views)
+            await view.CheckpointAsync(Log.Durable.Copy(), CancellationToken.None);
     }
 
     /// <summary>A client that carries a token.</summary>
@@ -147,6 +174,9 @@ internal sealed class WebServer : IAsyncDisposable
         Client.Dispose();
         Middleware.Dispose();
         await Jobs.DisposeAsync();
+        _reader.Dispose();
+        foreach (var view in _views.OfType<IDisposable>())
+            view.Dispose();
         await _web.DisposeAsync();
         await _middleware.DisposeAsync();
         await DeadLetters.DisposeAsync();
@@ -154,6 +184,15 @@ internal sealed class WebServer : IAsyncDisposable
         _database.Dispose();
         _stop.Dispose();
         _folder.Dispose();
+    }
+
+    private HistoryParts History()
+    {
+        var archive = new ArchiveView(_folder["history"], new ArchiveOptions(), NullLogger.Instance);
+        var groups = new GroupRollupView(_folder["trends"], Registry, NullLogger.Instance);
+        _views.AddRange([archive, groups]);
+        var readings = new DeviceReadings(Log, new ArchiveReader(_folder["history"]));
+        return new HistoryParts(readings, new DeviceTrends(readings), groups, "time");
     }
 
     private static HttpClient Connect(string endpoint) =>

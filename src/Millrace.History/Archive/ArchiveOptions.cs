@@ -1,3 +1,5 @@
+using Millrace.Core;
+
 namespace Millrace.History.Archive;
 
 /// <summary>How the history is written.</summary>
@@ -18,6 +20,12 @@ public sealed record ArchiveOptions
     /// <summary>zlib level of first files, which are merged soon; merged ones take 9.</summary>
     public int FirstGzipLevel { get; init; } = 4;
 
-    /// <summary>A reading whose time lies further before its arrival than this is kept on the day of its arrival.</summary>
-    public int SkewDaysMax { get; init; } = 400;
+    /// <summary>A reading whose time lies further before its arrival than this is kept on the day of its arrival, and no trend counts it.</summary>
+    public const int SkewDaysDefault = 400;
+
+    /// <inheritdoc cref="SkewDaysDefault"/>
+    public int SkewDaysMax { get; init; } = SkewDaysDefault;
+
+    /// <summary>Whether a reading's clock is broken: years behind its arrival.</summary>
+    internal static bool IsSkewed(long time, long receivedAt, int daysMax) => time < receivedAt - daysMax * 86_400L * Micros.PerSecond;
 }

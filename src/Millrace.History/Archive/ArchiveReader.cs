@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using Millrace.Core;
+using Millrace.History.Queries;
 using Millrace.Parquet;
 
 namespace Millrace.History.Archive;
@@ -36,19 +37,7 @@ public sealed class ArchiveReader(string root, Action<string>? report = null, Ar
     public IEnumerable<ArchivedReading> ReadDevice(ushort tenant, string device, long from, long to, bool newestFirst = false)
     {
         ArgumentNullException.ThrowIfNull(device);
-        var id = System.Text.Encoding.UTF8.GetBytes(device);
-        var days = Days(tenant);
-        foreach (var day in newestFirst ? days.Reverse() : days)
-        {
-            using var files = OpenDay(day, file => file.TimeMax >= from && file.TimeMin < to);
-            var readings = new List<ArchivedReading>();
-            foreach (var file in files.Readers)
-                CollectDevice(file, tenant, device, id, from, to, readings);
-
-            var sorted = readings.OrderBy(r => r.Time).ThenBy(r => r.Partition).ThenBy(r => r.Sequence);
-            foreach (var reading in newestFirst ? sorted.Reverse() : sorted)
-                yield return reading;
-        }
+        return newestFirst ? ReadDeviceBackwards(tenant, device, from, to) : ReadDevice(tenant, device, from, to, budget: null);
     }
 
     public IEnumerable<ArchivedReading> Replay(ReplayRange range, CancellationToken cancel = default)
@@ -77,6 +66,78 @@ public sealed class ArchiveReader(string root, Action<string>? report = null, Ar
             foreach (var reading in sorter.Drain())
                 yield return reading;
         }
+    }
+
+    /// <summary>One device's readings with from ≤ time &lt; to, in order of time.</summary>
+    /// <param name="budget">When it is spent, no further day is opened.</param>
+    public IEnumerable<ArchivedReading> ReadDevice(ushort tenant, string device, long from, long to, ReadBudget? budget)
+    {
+        var id = System.Text.Encoding.UTF8.GetBytes(device);
+        // A day also holds the readings of broken clocks, far older than itself: it is opened when the turn of its oldest reading has come.
+        var days = Days(tenant).Select(day => (Day: day, Start: StartOf(day, from, to))).Where(day => day.Start is not null)
+            .OrderBy(day => day.Start).ToList();
+        var open = new PriorityQueue<List<ArchivedReading>.Enumerator, ArchivedReading>(ReadingOrder.ByTime);
+        var next = 0;
+        while (next < days.Count || open.Count > 0)
+        {
+            if (next < days.Count && (!open.TryPeek(out _, out var first) || days[next].Start <= first.Time))
+            {
+                // The first day is read in any case, so that whoever asks again gets on.
+                if (next > 0 && budget is { IsSpent: true } && days[next].Start >= budget.AtLeastUntil)
+                {
+                    budget.Stop(days[next].Start!.Value);
+                    yield break;
+                }
+
+                Enqueue(open, ReadDay(days[next++].Day, tenant, device, id, from, to).GetEnumerator());
+                continue;
+            }
+
+            var readings = open.Dequeue();
+            yield return readings.Current;
+            Enqueue(open, readings);
+        }
+    }
+
+    private static void Enqueue(
+        PriorityQueue<List<ArchivedReading>.Enumerator, ArchivedReading> open, List<ArchivedReading>.Enumerator readings)
+    {
+        if (readings.MoveNext())
+            open.Enqueue(readings, readings.Current);
+    }
+
+    /// <summary>Where the wanted readings of a day can begin; null when there are none.</summary>
+    private long? StartOf(string day, long from, long to)
+    {
+        long? start = null;
+        foreach (var file in ManifestOf(day).Files)
+        {
+            if (file.TimeMax >= from && file.TimeMin < to)
+                start = Math.Min(start ?? long.MaxValue, Math.Max(from, file.TimeMin));
+        }
+
+        return start;
+    }
+
+    private IEnumerable<ArchivedReading> ReadDeviceBackwards(ushort tenant, string device, long from, long to)
+    {
+        var id = System.Text.Encoding.UTF8.GetBytes(device);
+        foreach (var day in Days(tenant).Reverse())
+        {
+            foreach (var reading in Enumerable.Reverse(ReadDay(day, tenant, device, id, from, to)))
+                yield return reading;
+        }
+    }
+
+    private List<ArchivedReading> ReadDay(string day, ushort tenant, string device, ReadOnlySpan<byte> id, long from, long to)
+    {
+        using var files = OpenDay(day, file => file.TimeMax >= from && file.TimeMin < to);
+        var readings = new List<ArchivedReading>();
+        foreach (var file in files.Readers)
+            CollectDevice(file, tenant, device, id, from, to, readings);
+
+        readings.Sort(ReadingOrder.ByTime);
+        return readings;
     }
 
     /// <summary>

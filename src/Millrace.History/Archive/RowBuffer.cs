@@ -31,7 +31,7 @@ internal sealed class RowBuffer(int skewDaysMax) : IBufferWriter<byte>, ICompare
         PayloadView.WriteJson(record, this);
 
         var time = record.EventTime;
-        var isSkewed = time < record.ReceivedAt - skewDaysMax * DayMicros;
+        var isSkewed = ArchiveOptions.IsSkewed(time, record.ReceivedAt, skewDaysMax);
         Skewed += isSkewed ? 1 : 0;
         var day = FloorDay(isSkewed ? record.ReceivedAt : time);
         _rows[Count++] = new Row(

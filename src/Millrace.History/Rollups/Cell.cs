@@ -59,6 +59,61 @@ public sealed class Cell
         Max = Math.Max(Max, sample.Value);
     }
 
+    /// <summary>
+    /// Takes in another cell of the same stretch, made from other samples. Exact in any order but for the rise: when the samples
+    /// lie between each other in time, it has to be counted anew.
+    /// </summary>
+    public void Absorb(Cell other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        if (other.Count == 0)
+            return;
+
+        NeedsRecount |= other.NeedsRecount;
+        _rise.Add(other._rise);
+        if (Count == 0)
+        {
+            (First, Last) = (other.First, other.Last);
+        }
+        else if (other.First > Last)
+        {
+            AddRise(Last.Value, other.First.Value, ref _rise);
+            Last = other.Last;
+        }
+        else if (other.Last < First)
+        {
+            AddRise(other.Last.Value, First.Value, ref _rise);
+            First = other.First;
+        }
+        else
+        {
+            NeedsRecount = true;
+            First = other.First < First ? other.First : First;
+            Last = other.Last > Last ? other.Last : Last;
+        }
+
+        Count += other.Count;
+        _sum.Add(other._sum);
+        Min = Math.Min(Min, other.Min);
+        Max = Math.Max(Max, other.Max);
+    }
+
+    /// <summary>A cell as it was stored.</summary>
+    internal static Cell Restore(
+        long start, long count, double min, double max, in Sample first, in Sample last, ExactSum sum, ExactSum rise, bool needsRecount) =>
+        new(start)
+        {
+            Count = count, Min = min, Max = max, First = first, Last = last, _sum = sum, _rise = rise, NeedsRecount = needsRecount,
+        };
+
+    /// <summary>A copy that goes its own way.</summary>
+    public Cell Copy()
+    {
+        var copy = new Cell(Start);
+        copy.Absorb(this);
+        return copy;
+    }
+
     /// <summary>Counts the cell from nothing, from all its samples in any order; a sample that is given twice counts once.</summary>
     public static Cell Recount(long start, IEnumerable<Sample> samples)
     {

@@ -45,6 +45,9 @@ public struct ExactSum
         }
     }
 
+    /// <summary>The parts, for storing; they do not overlap and rise in size.</summary>
+    internal readonly ReadOnlySpan<double> Parts => _parts.AsSpan(0, _count);
+
     public static bool Accepts(double value) => Math.Abs(value) <= AbsoluteMax;
 
     public void Add(double value)
@@ -78,6 +81,9 @@ public struct ExactSum
         for (var i = 0; i < other._count; i++)
             Add(other._parts![i]);
     }
+
+    /// <summary>A sum as it was stored.</summary>
+    internal static ExactSum FromParts(double[] parts) => new() { _parts = parts, _count = parts.Length };
 
     /// <summary>A copy that does not share its parts.</summary>
     public readonly ExactSum Copy() => new() { _parts = _parts?.AsSpan(0, _count).ToArray(), _count = _count };

@@ -12,6 +12,8 @@ internal static class ApiMap
         new DevicesApi(state).Map(routes);
         new DeviceImportApi(state).Map(routes);
         new ReadingsApi(state).Map(routes);
+        new HistoryApi(state).Map(routes);
+        new TrendsApi(state).Map(routes);
         new DeviceStreamApi(state).Map(routes);
         new DeviceTypesApi(state).Map(routes);
         new JobsApi(state).Map(routes);

@@ -19,15 +19,27 @@ internal sealed class FieldFilter
     /// <summary>The filter of a comma-separated list; null when nothing is listed.</summary>
     public static FieldFilter? Parse(string? list)
     {
+        return Names(list) is { } fields ? new FieldFilter(fields) : null;
+    }
+
+    /// <summary>The names of a comma-separated list; null when nothing is listed.</summary>
+    public static string[]? Names(string? list)
+    {
         var fields = list?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        return fields is { Length: > 0 } ? new FieldFilter([.. fields.Distinct().Take(FieldsMax)]) : null;
+        return fields is { Length: > 0 } ? [.. fields.Distinct().Take(FieldsMax)] : null;
     }
 
     public void Write(in ReadingRecord record, IBufferWriter<byte> output)
     {
         _whole.ResetWrittenCount();
         PayloadView.WriteJson(in record, _whole);
-        using var data = JsonDocument.Parse(_whole.WrittenMemory, new JsonDocumentOptions { MaxDepth = 128 });
+        Write(_whole.WrittenMemory, output);
+    }
+
+    /// <param name="view">A payload's JSON view.</param>
+    public void Write(ReadOnlyMemory<byte> view, IBufferWriter<byte> output)
+    {
+        using var data = JsonDocument.Parse(view, new JsonDocumentOptions { MaxDepth = 300 });
         using var json = new Utf8JsonWriter(output, JsonText.WriterOptions);
         json.WriteStartObject();
         foreach (var field in _fields)

@@ -3,6 +3,7 @@ using System.Buffers.Text;
 using System.Text.Json;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.History.Archive;
 using Millrace.Listeners.Http;
 
 namespace Millrace.Web.Api;
@@ -24,19 +25,36 @@ internal static class ReadingText
             output.Write("{\"time\":\""u8);
         }
 
-        WriteTime(output, record.EventTime);
-        output.Write("\",\"receivedAt\":\""u8);
-        WriteTime(output, record.ReceivedAt);
-        output.Write("\",\"sequence\":"u8);
-        WriteNumber(output, record.Sequence);
-        output.Write(",\"partition\":"u8);
-        WriteNumber(output, partition);
-        output.Write(",\"data\":"u8);
+        WritePlace(output, record.EventTime, record.ReceivedAt, record.Sequence, partition);
         if (fields is null)
             PayloadView.WriteJson(in record, output);
         else
             fields.Write(in record, output);
         output.Write("}"u8);
+    }
+
+    /// <summary>A reading out of the history, as <see cref="Write(IBufferWriter{byte}, in ReadingRecord, int, bool, FieldFilter?)"/> shows it without its id.</summary>
+    public static void Write(IBufferWriter<byte> output, ArchivedReading reading, FieldFilter? fields)
+    {
+        output.Write("{\"time\":\""u8);
+        WritePlace(output, reading.Time, reading.ReceivedAt, reading.Sequence, reading.Partition);
+        if (fields is null)
+            output.Write(reading.Json.Span);
+        else
+            fields.Write(reading.Json, output);
+        output.Write("}"u8);
+    }
+
+    private static void WritePlace(IBufferWriter<byte> output, long time, long receivedAt, long sequence, int partition)
+    {
+        WriteTime(output, time);
+        output.Write("\",\"receivedAt\":\""u8);
+        WriteTime(output, receivedAt);
+        output.Write("\",\"sequence\":"u8);
+        WriteNumber(output, sequence);
+        output.Write(",\"partition\":"u8);
+        WriteNumber(output, partition);
+        output.Write(",\"data\":"u8);
     }
 
     /// <summary>A JSON string of UTF-8 text, quotes included.</summary>

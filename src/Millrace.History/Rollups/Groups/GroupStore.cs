@@ -1,0 +1,272 @@
+using System.Buffers.Binary;
+using System.IO.Compression;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json;
+using Millrace.Core;
+using Millrace.History.Rollups.Stored;
+
+namespace Millrace.History.Rollups.Groups;
+
+/// <summary>The stored minutes of groups and the stored presence (docs/formats/rollups.md). One writer; readers open files by themselves.</summary>
+internal sealed class GroupStore(string root)
+{
+    private const int Version = 1;
+    private const int DeviceBytes = 10;
+    private const long Day = 86_400 * Micros.PerSecond;
+
+    /// <summary>As many files of checkpoints are merged into days.</summary>
+    private const int MergeFiles = 8;
+
+    private readonly string _statePath = Path.Combine(root, "state.json");
+    private readonly string _devicesPath = Path.Combine(root, "devices.bin");
+    private GroupState _state = new(Version, "", 0, 0, [], [], []);
+
+    /// <summary>Called before each change on disk; tests stop here as a crash would.</summary>
+    internal static AsyncLocal<Action?> BeforeStep { get; } = new();
+
+    /// <summary>How far the log was taken in; null in a new folder.</summary>
+    public PositionVector? Position => _state.Position.Length == 0 ? null : PositionVector.Parse(_state.Position);
+
+    /// <summary>Opens the folder; leftovers of a crash are deleted.</summary>
+    /// <exception cref="InvalidDataException">state.json is damaged or of a newer release.</exception>
+    public void Open()
+    {
+        Directory.CreateDirectory(root);
+        if (File.Exists(_statePath))
+            _state = Restore();
+        var kept = _state.Cells.Select(file => file.Name).Concat(_state.Presence.Values).Concat(["state.json", "devices.bin"]).ToHashSet();
+        foreach (var path in Directory.EnumerateFiles(root).Where(path => !kept.Contains(Path.GetFileName(path))))
+            File.Delete(path);
+    }
+
+    /// <summary>Forgets everything: what was stored does not belong to this log.</summary>
+    public void Clear()
+    {
+        _state = new GroupState(Version, "", 0, 0, [], [], []);
+        Directory.Delete(root, recursive: true);
+        Directory.CreateDirectory(root);
+    }
+
+    /// <summary>The devices met before, in the order of their numbers.</summary>
+    public List<(ulong Hash, ushort Tenant)> Devices()
+    {
+        var devices = new List<(ulong, ushort)>(_state.Devices);
+        if (_state.Devices == 0)
+            return devices;
+        var bytes = File.ReadAllBytes(_devicesPath);
+        for (var i = 0; i < _state.Devices; i++)
+        {
+            var device = bytes.AsSpan(i * DeviceBytes, DeviceBytes);
+            devices.Add((BinaryPrimitives.ReadUInt64LittleEndian(device), BinaryPrimitives.ReadUInt16LittleEndian(device[8..])));
+        }
+
+        return devices;
+    }
+
+    /// <summary>Stores what is new, and with it the position that it reaches to.</summary>
+    /// <param name="series">In any order.</param>
+    /// <param name="presence">Days that changed, whole.</param>
+    public void Commit(
+        PositionVector position, IReadOnlyList<(ulong, ushort Tenant)> devices, IReadOnlyList<GroupSeries> groups,
+        IEnumerable<(byte[] Key, List<FieldCells> Fields)> series, IReadOnlyDictionary<long, Presence> presence)
+    {
+        var next = _state.Next;
+        AppendDevices(devices);
+        var files = new List<StoredCells>(_state.Cells);
+        if (WriteCells($"c{next:D9}.cells", series.OrderBy(s => s.Key, KeyOrder), null) is { } written)
+            files.Add(written);
+        var days = new Dictionary<long, string>(_state.Presence);
+        foreach (var (day, bits) in presence)
+            WritePresence(days[day] = $"p{day}-{next}.bits", bits);
+        Replace(_state with { Position = position.ToString(), Devices = devices.Count, Next = next + 1, Cells = files, Presence = days, Series = [.. groups] });
+    }
+
+    /// <summary>Merges the files of checkpoints into days, when there are enough; false when there is nothing to do.</summary>
+    public bool MergeOnce()
+    {
+        var small = _state.Cells.Where(file => file.Day is null).ToList();
+        if (small.Count < MergeFiles)
+            return false;
+
+        var next = _state.Next;
+        var files = _state.Cells.Where(file => file.Day is not null).ToList();
+        var days = small.SelectMany(file => DaysOf(file.From, file.To)).Distinct().Order().ToList();
+        foreach (var day in days)
+        {
+            var old = files.Where(file => file.Day == day).ToList();
+            if (MergeDay(day, [.. old, .. small], $"d{day}-{next}.cells") is not { } merged)
+                continue;
+            files.RemoveAll(old.Contains);
+            files.Add(merged);
+        }
+
+        Replace(_state with { Next = next + 1, Cells = files });
+        return true;
+    }
+
+    /// <summary>Groups that have stored cells.</summary>
+    public IReadOnlyList<GroupSeries> Series => _state.Series;
+
+    /// <summary>Opens the files with cells of the stretch: opened they stay readable, also when a merge takes them away.</summary>
+    public List<CellFileReader> OpenCells(long from, long to) => [.. _state.Cells.Where(file => file.To >= from && file.From < to)
+        .Select(file => new CellFileReader(Path.Combine(root, file.Name)))];
+
+    /// <summary>Adds the stored cells of a group's field with from ≤ start &lt; to.</summary>
+    public static void Collect(List<CellFileReader> files, GroupSeries series, string field, long from, long to, SortedList<long, Cell> into)
+    {
+        var key = KeyOf(series);
+        var hash = DeviceIds.Hash(series.Tenant, key);
+        foreach (var file in files)
+        {
+            foreach (var found in file.Find(hash, key, [field]))
+                CellMerge.Into(into, found.Cells.Where(cell => cell.Start >= from && cell.Start < to));
+        }
+    }
+
+    /// <summary>The presence of a stored day; null when there is none.</summary>
+    public Presence? ReadPresence(long day)
+    {
+        if (!_state.Presence.TryGetValue(day, out var name))
+            return null;
+
+        using var file = new BrotliStream(File.OpenRead(Path.Combine(root, name)), CompressionMode.Decompress);
+        var presence = new Presence();
+        var head = new byte[8];
+        while (file.ReadAtLeast(head, 8, throwOnEndOfStream: false) == 8)
+        {
+            var quarter = BinaryPrimitives.ReadUInt32LittleEndian(head);
+            var words = new ulong[BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(4))];
+            file.ReadExactly(MemoryMarshal.AsBytes(words.AsSpan()));
+            presence.Mark(day * Day + quarter * LocalBuckets.QuarterHour, words);
+        }
+
+        return presence;
+    }
+
+    public static byte[] KeyOf(GroupSeries series)
+    {
+        var name = Encoding.UTF8.GetBytes(series.Name);
+        var key = new byte[3 + name.Length];
+        BinaryPrimitives.WriteUInt16LittleEndian(key, series.Tenant);
+        key[2] = (byte)series.Kind;
+        name.CopyTo(key, 3);
+        return key;
+    }
+
+    private static Comparer<byte[]> KeyOrder { get; } = Comparer<byte[]>.Create(static (a, b) => a.AsSpan().SequenceCompareTo(b));
+
+    private static IEnumerable<long> DaysOf(long from, long to)
+    {
+        for (var day = LocalBuckets.Floor(from, Day) / Day; day <= LocalBuckets.Floor(to, Day) / Day; day++)
+            yield return day;
+    }
+
+    private StoredCells? MergeDay(long day, List<StoredCells> inputs, string name)
+    {
+        var readers = inputs.Where(file => file.To >= day * Day && file.From < (day + 1) * Day)
+            .Select(file => new CellFileReader(Path.Combine(root, file.Name))).ToList();
+        try
+        {
+            var merged = CellMerge.Merge([.. readers.Select(reader => reader.All())]);
+            return WriteCells(name, merged.Select(series => (series.Key, OfDay(series.Fields, day))), day);
+        }
+        finally
+        {
+            readers.ForEach(reader => reader.Dispose());
+        }
+    }
+
+    private static List<FieldCells> OfDay(List<FieldCells> fields, long day) =>
+        fields.ConvertAll(field => field with { Cells = [.. field.Cells.Where(cell => cell.Start >= day * Day && cell.Start < (day + 1) * Day)] });
+
+    private StoredCells? WriteCells(string name, IEnumerable<(byte[] Key, List<FieldCells> Fields)> series, long? day)
+    {
+        var (from, to) = (long.MaxValue, long.MinValue);
+        using (var writer = new CellFileWriter(Path.Combine(root, name), LocalBuckets.Minute, 0, withPlaces: true))
+        {
+            foreach (var (key, fields) in series)
+            {
+                foreach (var field in fields.Where(field => field.Cells.Count > 0))
+                    (from, to) = (Math.Min(from, field.Cells[0].Start), Math.Max(to, field.Cells[^1].Start));
+                writer.Add(DeviceIds.Hash(BinaryPrimitives.ReadUInt16LittleEndian(key), key), key, fields);
+            }
+
+            BeforeStep.Value?.Invoke();
+            if (writer.SeriesCount > 0)
+                writer.Complete("{}"u8);
+        }
+
+        return from > to ? null : new StoredCells(name, from, to, day);
+    }
+
+    private void AppendDevices(IReadOnlyList<(ulong Hash, ushort Tenant)> devices)
+    {
+        if (devices.Count == _state.Devices)
+            return;
+        using var file = new FileStream(_devicesPath, FileMode.OpenOrCreate, FileAccess.Write);
+        file.SetLength(_state.Devices * (long)DeviceBytes);
+        file.Seek(0, SeekOrigin.End);
+        var bytes = new byte[DeviceBytes];
+        for (var i = _state.Devices; i < devices.Count; i++)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes, devices[i].Hash);
+            BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(8), devices[i].Tenant);
+            file.Write(bytes);
+        }
+
+        file.Flush(flushToDisk: true);
+    }
+
+    private void WritePresence(string name, Presence presence)
+    {
+        BeforeStep.Value?.Invoke();
+        using var file = File.Create(Path.Combine(root, name));
+        using (var brotli = new BrotliStream(file, CompressionLevel.Fastest, leaveOpen: true))
+        {
+            var head = new byte[8];
+            foreach (var (start, bits) in presence.Quarters)
+            {
+                BinaryPrimitives.WriteUInt32LittleEndian(head, (uint)((start - LocalBuckets.Floor(start, Day)) / LocalBuckets.QuarterHour));
+                BinaryPrimitives.WriteUInt32LittleEndian(head.AsSpan(4), (uint)bits.Length);
+                brotli.Write(head);
+                brotli.Write(MemoryMarshal.AsBytes(bits.AsSpan()));
+            }
+        }
+
+        file.Flush(flushToDisk: true);
+    }
+
+    private GroupState Restore()
+    {
+        GroupState? state;
+        try
+        {
+            state = JsonSerializer.Deserialize(File.ReadAllBytes(_statePath), GroupJson.Default.GroupState);
+        }
+        catch (JsonException fault)
+        {
+            throw new InvalidDataException($"{_statePath} is damaged: {fault.Message} Delete {root}: trends are then made again from the log.", fault);
+        }
+
+        return state is { Version: Version } ? state : throw new InvalidDataException($"{_statePath} has format version {state?.Version}; this release knows {Version}.");
+    }
+
+    private void Replace(GroupState state)
+    {
+        BeforeStep.Value?.Invoke();
+        using (var file = File.Create(_statePath + ".tmp"))
+        {
+            file.Write(JsonSerializer.SerializeToUtf8Bytes(state, GroupJson.Default.GroupState));
+            file.Flush(flushToDisk: true);
+        }
+
+        File.Move(_statePath + ".tmp", _statePath, overwrite: true);
+        var kept = state.Cells.Select(file => file.Name).Concat(state.Presence.Values).ToHashSet();
+        var gone = _state.Cells.Select(file => file.Name).Concat(_state.Presence.Values).Where(name => !kept.Contains(name)).ToList();
+        _state = state;
+        BeforeStep.Value?.Invoke();
+        foreach (var name in gone)
+            File.Delete(Path.Combine(root, name));
+    }
+}
