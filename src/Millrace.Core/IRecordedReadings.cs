@@ -7,7 +7,8 @@ namespace Millrace.Core;
 public interface IRecordedReadings
 {
     /// <summary>Opens at the first reading that was received at or after a time, µs; the first block may begin with earlier ones.</summary>
-    IRecordedReader Open(long fromReceivedAt);
+    /// <param name="toReceivedAt">Arrival at which the reader of it will stop, µs; blocks beyond it may or may not come.</param>
+    IRecordedReader Open(long fromReceivedAt, long toReceivedAt = long.MaxValue);
 }
 
 /// <summary>Reads what was recorded in order of arrival. One user at a time.</summary>
@@ -23,5 +24,11 @@ public interface IRecordedReader : IDisposable
 /// <summary>What the event log still holds.</summary>
 public sealed class RecordedInLog(IRecordedLog log) : IRecordedReadings
 {
-    public IRecordedReader Open(long fromReceivedAt) => log.OpenReader(log.PositionAt(fromReceivedAt));
+    public IRecordedReader Open(long fromReceivedAt, long toReceivedAt = long.MaxValue) => log.OpenReader(log.PositionAt(fromReceivedAt));
+}
+
+/// <summary>What the event log still holds, and before that what the history holds.</summary>
+public sealed class RecordedInHistory(IRecordedLog log, IReadingHistory history) : IRecordedReadings
+{
+    public IRecordedReader Open(long fromReceivedAt, long toReceivedAt = long.MaxValue) => new PastReader(log, history, fromReceivedAt, toReceivedAt);
 }

@@ -18,25 +18,26 @@ public sealed class PastReader : ILogReader
     private bool _hasPast;
 
     /// <summary>Reads everything that arrived at or after <paramref name="from"/> (µs).</summary>
-    public PastReader(IReadingLog log, IReadingHistory history, long from, CancellationToken cancel = default)
-        : this(log, history, log.PositionAt(from), from, null, cancel)
+    /// <param name="to">Arrival in µs at which the reader of it will stop: what arrived later is not looked for in the history.</param>
+    public PastReader(IRecordedLog log, IReadingHistory history, long from, long to = long.MaxValue, CancellationToken cancel = default)
+        : this(log, history, log.PositionAt(from), from, to, null, cancel)
     {
     }
 
     /// <summary>Reads from a vector on; sequences that neither the history nor the log has are lost.</summary>
-    public PastReader(IReadingLog log, IReadingHistory history, PositionVector from, CancellationToken cancel = default)
-        : this(log, history, from, long.MinValue, from, cancel)
+    public PastReader(IRecordedLog log, IReadingHistory history, PositionVector from, CancellationToken cancel = default)
+        : this(log, history, from, long.MinValue, long.MaxValue, from, cancel)
     {
     }
 
     private PastReader(
-        IReadingLog log, IReadingHistory history, PositionVector inLog, long from, PositionVector? since, CancellationToken cancel)
+        IRecordedLog log, IReadingHistory history, PositionVector inLog, long from, long to, PositionVector? since, CancellationToken cancel)
     {
         // The history's end, not the log's beginning, is where one hands over: retention moves the latter on meanwhile.
         var handOver = IsHeld(log, inLog, since) ? null : history.Held;
         _past = handOver is null
             ? Enumerable.Empty<ArchivedReading>().GetEnumerator()
-            : history.Replay(new ReplayRange { From = from, Since = since, Until = handOver }, cancel).GetEnumerator();
+            : history.Replay(new ReplayRange { From = from, To = to, Since = since, Until = handOver }, cancel).GetEnumerator();
         _hasPast = _past.MoveNext();
         var next = inLog.Copy();
         for (var p = 0; p < next.Count; p++)
@@ -62,7 +63,7 @@ public sealed class PastReader : ILogReader
     }
 
     /// <summary>Whether the log alone has all that is asked for.</summary>
-    private static bool IsHeld(IReadingLog log, PositionVector inLog, PositionVector? since)
+    private static bool IsHeld(IRecordedLog log, PositionVector inLog, PositionVector? since)
     {
         for (var p = 0; p < inLog.Count; p++)
         {

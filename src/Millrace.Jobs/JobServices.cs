@@ -20,6 +20,13 @@ public sealed record JobServices
     /// <summary>Keeps the log from removing by age what a running job has yet to read; null where nothing is removed.</summary>
     public Func<Func<PositionVector>, IDisposable>? HoldLog { get; init; }
 
+    /// <summary>The past, for previews and scheduled jobs; what the log holds, unless something reaches further back.</summary>
+    public IRecordedReadings Recorded
+    {
+        get => field ??= new RecordedInLog(Log);
+        init;
+    }
+
     public required AlertBook Alerts { get; init; }
 
     /// <summary>Where events go that a job cannot take; null: they are only counted.</summary>

@@ -263,6 +263,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         {
             Log = log,
             HoldLog = log.HoldFrom,
+            Recorded = new RecordedInHistory(log, new ArchiveReader(folder.History, missing => ServerLog.NotInHistory(logs.CreateLogger("Millrace"), missing))),
             Alerts = alerts,
             DeadLetters = deadLetters,
             Folder = folder.Jobs,

@@ -21,4 +21,7 @@ internal static partial class ServerLog
 
     [LoggerMessage(104, LogLevel.Warning, "Log:Flush is false: readings are acknowledged before they are on the disk. For measuring only.")]
     public static partial void FlushOff(ILogger log);
+
+    [LoggerMessage(2700, LogLevel.Warning, "A query over the past misses a part of the history: {What}")]
+    public static partial void NotInHistory(ILogger log, string what);
 }

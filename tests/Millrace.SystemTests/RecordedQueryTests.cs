@@ -74,6 +74,70 @@ public class RecordedQueryTests
         Assert.Equal(["""{"value":3,"before":2}""", """{"value":4,"before":3}"""], await File.ReadAllLinesAsync(folder["rows/changes.jsonl"]));
     }
 
+    [Fact]
+    public async Task The_same_rows_come_live_from_the_log_and_from_the_history_when_the_log_has_forgotten()
+    {
+        const int posts = 30;
+        const int perPost = 400;
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(
+            folder["q.sql"],
+            """
+            SELECT id, value, site.name AS site, EventEnqueuedUtcTime AS arrived INTO rare FROM telemetry WHERE value % 97 = 0;
+            SELECT id, COUNT(*) AS n, SUM(value) AS total, MAX(site.floor) AS floor, System.Timestamp() AS until INTO sums FROM telemetry
+            GROUP BY id, TumblingWindow(second, 1);
+            """);
+        string[] live;
+        await using (var server = await ServerProcess.StartAsync(folder["data"], "--set", "Log:SegmentBytes=1048576"))
+        {
+            var definition = JsonSerializer.Serialize(new
+            {
+                query = await File.ReadAllTextAsync(folder["q.sql"]),
+                startFrom = "beginning",
+                settings = new { late_arrival_seconds = 0 },
+            });
+            using (var put = await server.Http.PutAsync("/api/v1/jobs/live", new StringContent(definition, System.Text.Encoding.UTF8, "application/json")))
+                Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
+            for (var post = 0; post < posts; post++)
+            {
+                var lines = Enumerable.Range(post * perPost, perPost)
+                    .Select(i => $$$"""{"id":"m{{{i % 7}}}","value":{{{i}}},"site":{"name":"cellar {{{i % 3}}}","floor":{{{i % 5}}}.5},"filler":"{{{new string('x', 200)}}}"}""");
+                using var answer = await server.PostAsync("/api/v1/telemetry", string.Join('\n', lines), "application/x-ndjson");
+                Assert.True(answer.IsSuccessStatusCode);
+            }
+
+            var sums = await Eventually.UntilAsync(
+                () => LiveRowsAsync(server, "sums"), rows => rows.Sum(row => JsonElement.Parse(row).GetProperty("n").GetInt32()) == posts * perPost, "all windows of the live job");
+            live = [.. await LiveRowsAsync(server, "rare"), .. sums];
+            await server.StopAsync();
+        }
+
+        await RunAsync(folder, "log");
+        await using (var server = await ServerProcess.StartAsync(folder["data"], "--set", "Log:Retention:Bytes=1200000", "--set", "Log:SegmentBytes=1048576"))
+        {
+            await Eventually.UntilAsync(
+                async () => (await ServerProcess.RunAsync("log", "dump", "--data", folder["data"], "--partition", "0")).Output.Split('\n')[0],
+                first => !first.Contains("\"sequence\":0,", StringComparison.Ordinal), "the log without its first segments");
+            using var answer = await server.PostAsync("/api/v1/jobs/preview", JsonSerializer.Serialize(new
+            {
+                job = new { query = await File.ReadAllTextAsync(folder["q.sql"]), settings = new { late_arrival_seconds = 0 } },
+            }));
+            var preview = JsonElement.Parse(await answer.Content.ReadAsStringAsync());
+            Assert.Equal(posts * perPost, preview.GetProperty("events").GetInt32());
+            Assert.Equal(live.Length, preview.GetProperty("rows").EnumerateObject().Sum(output => output.Value.GetInt32()));
+            await server.StopAsync();
+        }
+
+        var past = await RunAsync(folder, "history");
+
+        Assert.StartsWith($"{posts * perPost} events, ", past.Output);
+        foreach (var output in (string[])["log", "history"])
+        {
+            List<string> rows = [.. await File.ReadAllLinesAsync(folder[$"{output}/rare.jsonl"]), .. await File.ReadAllLinesAsync(folder[$"{output}/sums.jsonl"])];
+            Assert.Equal(live, rows);
+        }
+    }
+
     [Theory]
     [InlineData(2, "is not a time", "--data", "nowhere", "--from", "yesterday-ish")]
     [InlineData(2, "is not before", "--data", "nowhere", "--from", "2026-01-02", "--to", "2026-01-01")]

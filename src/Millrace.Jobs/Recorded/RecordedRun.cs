@@ -53,9 +53,6 @@ public sealed class RecordedRun : IQuerySink
     /// <summary>Readings that are not there any more, or damaged.</summary>
     public IReadOnlyList<LostRange> Lost => _lost;
 
-    /// <summary>Arrival of the first reading that a range needs, µs: as far before it as the query's windows reach.</summary>
-    public long ReadsFrom(long from) => from == Beginning ? Beginning : from - _reach;
-
     /// <summary>Feeds the range.</summary>
     /// <param name="to">Exclusive, µs.</param>
     /// <param name="goesOn">Asked between blocks, with the arrival reached.</param>
@@ -66,8 +63,8 @@ public sealed class RecordedRun : IQuerySink
         ArgumentNullException.ThrowIfNull(readings);
         ArgumentNullException.ThrowIfNull(goesOn);
         _muted = from != Beginning;
-        var readsFrom = ReadsFrom(from);
-        using var reader = readings.Open(readsFrom);
+        var readsFrom = _muted ? from - _reach : Beginning;
+        using var reader = readings.Open(readsFrom, to);
         while (reader.TryRead() is { } block)
         {
             while (reader.TakeLost() is { } lost)

@@ -42,7 +42,7 @@ internal sealed class JobPreviewRun : IQuerySink
         var execution = query.Start(sink);
         await SetReferencesAsync(definition, execution, services, cancel);
         var reach = query.WarmUp + definition.LateArrival + definition.OutOfOrder;
-        using var reader = services.Log.OpenReader(services.Log.PositionAt(from - (long)reach.TotalMicroseconds));
+        using var reader = services.Recorded.Open(from - (long)reach.TotalMicroseconds, to);
         var feed = new EventFeed(tenant, definition.Name, query.Inputs.Count);
         var until = sink.Feed(execution, feed, reader, from, to, services.Time, cancel);
         var counters = execution.Counters;
@@ -85,7 +85,7 @@ internal sealed class JobPreviewRun : IQuerySink
     }
 
     /// <summary>Feeds the range, and says how far it came when time ran out.</summary>
-    private long? Feed(QueryExecution execution, EventFeed feed, ILogReader reader, long from, long to, TimeProvider time, CancellationToken cancel)
+    private long? Feed(QueryExecution execution, EventFeed feed, IRecordedReader reader, long from, long to, TimeProvider time, CancellationToken cancel)
     {
         var startedAt = time.GetTimestamp();
         while (reader.TryRead() is { } block && block.FirstReceivedAt < to)

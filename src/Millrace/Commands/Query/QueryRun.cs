@@ -1,7 +1,7 @@
 using Millrace.Core;
+using Millrace.History.Archive;
 using Millrace.Jobs.Definitions;
 using Millrace.Jobs.Recorded;
-using Millrace.Log;
 using Millrace.StreamSql;
 
 namespace Millrace.Commands.Query;
@@ -87,7 +87,8 @@ internal sealed class QueryRun
         SetReferences(run.Execution);
         var progress = new Progress(errors);
         run.Run(
-            new RecordedInLog(log), range.From, range.To,
+            new RecordedInHistory(log, new ArchiveReader(Path.Combine(range.Folder, "history"), missing => errors.WriteLine($"millrace: not read: {missing}"))),
+            range.From, range.To,
             arrival =>
             {
                 progress.Show($"{run.Readings:N0} readings, at {Micros.ToIso(arrival)}");
@@ -95,16 +96,10 @@ internal sealed class QueryRun
             },
             cancel);
         progress.End();
-        if (!Reaches(log, run.ReadsFrom(range.From)))
-            errors.WriteLine("millrace: readings from before the log begins are missing: it keeps them for Log:Retention:Hours; rows that look back that far may differ");
         foreach (var lost in run.Lost)
             errors.WriteLine($"millrace: partition {lost.Partition}: sequences {lost.From} to {lost.To - 1} are not there (removed by retention, or damaged)");
         return (run.Counters, run.Readings);
     }
-
-    /// <summary>Whether nothing that arrived at or after the time has been removed.</summary>
-    private static bool Reaches(LogFolder log, long from) =>
-        new PositionVector(log.PartitionCount).Equals(log.Oldest) || (from != RecordedRun.Beginning && !log.PositionAt(from).Equals(log.Oldest));
 
     private void SetReferences(QueryExecution execution)
     {
