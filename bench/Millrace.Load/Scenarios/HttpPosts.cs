@@ -93,7 +93,7 @@ internal static partial class HttpPosts
     {
         var unit = text.AsSpan().TrimStart("0123456789.");
         var number = double.Parse(text.AsSpan(0, text.Length - unit.Length), CultureInfo.InvariantCulture);
-        return unit switch { "us" => number / 1000, "ms" => number, "s" => number * 1000, _ => throw new InvalidDataException(text) };
+        return unit switch { "us" => number / 1000, "ms" => number, "s" => number * 1000, "m" => number * 60_000, _ => throw new InvalidDataException(text) };
     }
 
     [GeneratedRegex(@"Requests/sec:\s+([\d.]+)")]
