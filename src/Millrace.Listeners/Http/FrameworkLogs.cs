@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Millrace.Listeners.Http;
 
@@ -8,8 +9,16 @@ namespace Millrace.Listeners.Http;
 /// </summary>
 public sealed class FrameworkLogs(ILoggerFactory logs) : ILoggerFactory
 {
-    public ILogger CreateLogger(string categoryName) =>
-        categoryName.StartsWith("Microsoft.", StringComparison.Ordinal) ? new FromWarning(logs.CreateLogger(categoryName)) : logs.CreateLogger(categoryName);
+    /// <summary>If this one takes anything at all, the framework begins an activity for every request.</summary>
+    private const string PerRequest = "Microsoft.AspNetCore.Hosting.Diagnostics";
+
+    public ILogger CreateLogger(string categoryName)
+    {
+        if (categoryName == PerRequest)
+            return NullLogger.Instance;
+        var log = logs.CreateLogger(categoryName);
+        return categoryName.StartsWith("Microsoft.", StringComparison.Ordinal) ? new FromWarning(log) : log;
+    }
 
     public void AddProvider(ILoggerProvider provider) => logs.AddProvider(provider);
 
