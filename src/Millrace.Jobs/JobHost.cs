@@ -38,7 +38,7 @@ public sealed class JobHost : IAsyncDisposable
         public IReadOnlyList<string> Warnings { get; set; } = [];
         public CancellationTokenSource? Stop { get; set; }
         public Task Running { get; set; } = Task.CompletedTask;
-        public JobRun? Run { get; set; }
+        public IJobLife? Run { get; set; }
         public JobState? Trouble { get; set; }
         public string? LastError { get; set; }
         public long? LastErrorAt { get; set; }
@@ -295,7 +295,9 @@ public sealed class JobHost : IAsyncDisposable
         var told = definition.Source["startFrom"] is { } wish && !JsonNode.DeepEquals(wish, before?["startFrom"]);
         if (before is null || told || old.EmitFrom is null)
             return null;
-        return new JobSnapshot(FolderOf(old.Name)).Load(old.Version) is { } snapshot ? snapshot.Head.LastArrival + 1 : old.EmitFrom;
+        var folder = FolderOf(old.Name);
+        return new JobSnapshot(folder).Load(old.Version) is { } snapshot ? snapshot.Head.LastArrival + 1
+            : BatchBooks.Load(folder, old.Version)?.DoneTo ?? old.EmitFrom;
     }
 
     private long FirstStart(JobDefinition definition) => definition.StartFrom switch
@@ -350,9 +352,7 @@ public sealed class JobHost : IAsyncDisposable
                     record.Save(folder);
                 }
 
-                var run = new JobRun(
-                    entry.Definition!, record.Tenant, record.Version, new JobStart(record.EmitFrom!.Value, record.Begun), folder, _services, _downtime,
-                    output => entry.Live.GetOrAdd(output, static _ => new LiveOutput()), _log);
+                var run = LifeOf(entry, record, folder);
                 entry.Run = run;
                 entry.Trouble = null;
                 await run.RunAsync(stop);
@@ -385,6 +385,16 @@ public sealed class JobHost : IAsyncDisposable
                 pause = pause * 2 < PauseMax ? pause * 2 : PauseMax;
             }
         }
+    }
+
+    private IJobLife LifeOf(Entry entry, JobRecord record, string folder)
+    {
+        LiveOutput Live(string output) => entry.Live.GetOrAdd(output, static _ => new LiveOutput());
+
+        return entry.Definition!.Schedule is null
+            ? new JobRun(
+                entry.Definition, record.Tenant, record.Version, new JobStart(record.EmitFrom!.Value, record.Begun), folder, _services, _downtime, Live, _log)
+            : new BatchRun(entry.Definition, record.Tenant, record.Version, record.EmitFrom!.Value, folder, _services, _downtime, Live, _log);
     }
 
     private async Task PauseAsync(TimeSpan pause, CancellationToken stop)

@@ -1,5 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Millrace.Core;
+using Millrace.Jobs.Definitions;
+using Millrace.Jobs.Running;
 using Millrace.Outputs.Delivery;
 using Millrace.Outputs.Email;
 using Millrace.Outputs.Files;
@@ -56,6 +58,16 @@ public sealed record JobServices
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     public required ILoggerFactory Logs { get; init; }
+
+    /// <summary>The query of a definition that can run.</summary>
+    /// <exception cref="JobDefinitionException">Why it cannot.</exception>
+    internal CompiledQuery Compile(JobDefinition definition)
+    {
+        var compiled = definition.Compile(Functions);
+        if (compiled.Query is not { } query)
+            throw new JobDefinitionException([.. compiled.Errors.Select(e => new JobError(e.Line, e.Column, e.Message))]);
+        return new OutputFactory(this).Check(definition) is { Count: > 0 } wrong ? throw new JobDefinitionException(wrong) : query;
+    }
 
     internal CircuitBreaker Circuits => _circuits ??= new CircuitBreaker(Time);
 

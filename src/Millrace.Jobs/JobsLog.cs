@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Millrace.Jobs;
 
-/// <summary>Messages of jobs and alerts: 6200–6499.</summary>
+/// <summary>Messages of jobs and alerts: 6200–6499 and 3100–3199.</summary>
 internal static partial class JobsLog
 {
     [LoggerMessage(6200, LogLevel.Information, "Job {Job} version {Version} runs; its results are exact from {ExactFrom} on.")]
@@ -28,6 +28,9 @@ internal static partial class JobsLog
 
     [LoggerMessage(6207, LogLevel.Information, "Job {Job} has stopped at its snapshot.")]
     public static partial void Stopped(ILogger log, string job);
+
+    [LoggerMessage(3100, LogLevel.Information, "Job {Job} has run over the readings received from {From} to {To}.")]
+    public static partial void PeriodDone(ILogger log, string job, string from, string to);
 
     [LoggerMessage(6208, LogLevel.Warning, "The watch over the server itself failed; it goes on in {DelaySeconds} s.")]
     public static partial void WatchFailed(ILogger log, int delaySeconds, Exception error);

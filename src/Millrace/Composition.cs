@@ -281,6 +281,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 DataFolder = folder.Path,
                 Notify = options.Jobs.Notify,
                 Views = () => _views.Select(view => (view.Name, view.LagReadings)),
+                LogFailure = log.Failure,
             });
         _background.Add(jobs.RunAsync);
         _background.Add(watch.RunAsync);

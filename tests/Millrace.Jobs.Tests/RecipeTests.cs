@@ -88,10 +88,33 @@ public sealed class RecipeTests
         Assert.Empty(await OpenAsync(bench, 0));
     }
 
-    private static async Task<JobBench> StartAsync(string recipe)
+    [Fact]
+    public async Task A_sequence_that_comes_too_often_in_an_hour_is_reported_when_the_hour_is_over()
+    {
+        await using var bench = await StartAsync("sequence", "jobs.md");
+        bench.Clock.Advance(TimeSpan.FromMinutes(1));
+        for (var i = 0; i < 5; i++)
+        {
+            foreach (var state in (string[])["lid-open", "tamper"])
+            {
+                await SendAsync(bench, "bad", $$"""{"event":"{{state}}"}""", minutes: 1);
+                // Three times is not more than three, and with something in between it is not the sequence.
+                await SendAsync(bench, "odd", i < 3 ? $$"""{"event":"{{state}}"}""" : """{"event":"fine"}""", minutes: 1);
+            }
+        }
+
+        Assert.Empty(bench.Alerts.List(new AlertQuery(0, null, true, null, null, null, 100)));
+        await SendAsync(bench, "bad", """{"event":"fine"}""", minutes: 60);
+        await SendAsync(bench, "bad", """{"event":"fine"}""", minutes: 1);
+        var alert = Assert.Single(await JobBench.UntilAsync(() => bench.Alerts.List(new AlertQuery(0, null, true, null, null, null, 100)), open => open.Count > 0));
+
+        Assert.Equal("bad: 5 times in an hour", alert.Message);
+    }
+
+    private static async Task<JobBench> StartAsync(string recipe, string page = "alerts.md")
     {
         var bench = new JobBench(new ManualTime());
-        var text = await File.ReadAllTextAsync(Path.Combine(Root(), "docs", "alerts.md"));
+        var text = await File.ReadAllTextAsync(Path.Combine(Root(), "docs", page));
         var json = Regex.Match(text, $"```json recipe={recipe}\n(.*?)\n```", RegexOptions.Singleline).Groups[1].Value;
         await bench.PutAsync(recipe, json.Insert(json.IndexOf('{') + 1, "\"startFrom\":\"beginning\","));
         return bench;

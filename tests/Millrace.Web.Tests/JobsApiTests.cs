@@ -31,6 +31,29 @@ public class JobsApiTests
     }
 
     [Fact]
+    public async Task Metrics_tell_what_jobs_take_emit_and_cannot_deliver()
+    {
+        await using var server = await WebServer.StartAsync();
+        await PutAsync(server, "j", Job.Replace("\"secret\"", "\"batchMs\":0,\"secret\""));
+        await server.Client.PostTextAsync("/api/v1/telemetry", """{"id":"m1","v":"7"}""");
+        await server.Client.PostTextAsync("/api/v1/telemetry", """{"id":"m1","v":"seven"}""");
+        await UntilAsync(server, "/api/v1/jobs/j/status", s => s.GetProperty("rowsIn").GetInt64() == 2 && s.GetProperty("outputs")[0].GetProperty("failures").GetInt64() > 0);
+
+        var lines = (await server.Client.GetStringAsync("/metrics")).Split('\n');
+
+        Assert.Contains("millrace_job_readings_total{job=\"j\"} 2", lines);
+        Assert.Contains("millrace_job_rows_total{job=\"j\",output=\"rows\"} 1", lines);
+        Assert.Contains("millrace_job_events_total{job=\"j\",kind=\"bad\"} 1", lines);
+        Assert.Contains("millrace_job_lag_readings{job=\"j\"} 0", lines);
+        Assert.Contains("millrace_job_state{job=\"j\",state=\"running\"} 1", lines);
+        Assert.Contains("millrace_job_state{job=\"j\",state=\"failed\"} 0", lines);
+        Assert.Contains("millrace_output_pending_rows{job=\"j\",output=\"rows\"} 1", lines);
+        Assert.Contains("millrace_output_up{job=\"j\",output=\"rows\"} 0", lines);
+        Assert.Contains(lines, line => line.StartsWith("millrace_job_watermark_age_seconds{job=\"j\"} ", StringComparison.Ordinal));
+        Assert.Contains(lines, line => line.StartsWith("millrace_output_failures_total{job=\"j\",output=\"rows\"} ", StringComparison.Ordinal) && !line.EndsWith(" 0", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_wrong_script_is_answered_with_its_place()
     {
         await using var server = await WebServer.StartAsync();

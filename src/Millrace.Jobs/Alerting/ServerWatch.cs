@@ -22,6 +22,9 @@ public sealed record ServerWatchOptions
     /// <summary>A view or job that is this many readings behind for two looks in a row raises.</summary>
     public long LagReadingsMax { get; init; } = 1_000_000;
 
+    /// <summary>Completes when the log has failed for good; the watch looks at once then.</summary>
+    public Task LogFailure { get; init; } = new TaskCompletionSource().Task;
+
     /// <summary>Share of the disk in use, 0 to 1; replaced in tests.</summary>
     public Func<string, double> DiskUse { get; init; } = UseOf;
 
@@ -45,12 +48,15 @@ public sealed class ServerWatch : IAsyncDisposable
     private const int FailuresRaise = 5;
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(10);
 
+    private static readonly Task Never = new TaskCompletionSource().Task;
+
     private readonly JobServices _services;
     private readonly JobHost _jobs;
     private readonly ServerWatchOptions _options;
     private readonly ILogger _log;
     private readonly List<AlertChannel> _channels = [];
     private readonly HashSet<(string Rule, string Key)> _open = [];
+    private readonly HashSet<(string Rule, string Key)> _seen = [];
     private readonly HashSet<string> _lagging = [];
 
     public ServerWatch(JobServices services, JobHost jobs, ServerWatchOptions options)
@@ -77,12 +83,16 @@ public sealed class ServerWatch : IAsyncDisposable
     public async Task RunAsync(CancellationToken leaving)
     {
         var pumps = _channels.Select(c => Task.Run(() => c.RunAsync(leaving), CancellationToken.None)).ToList();
+        // It fails once; after that the period alone counts.
+        var wakes = _options.LogFailure;
         while (!leaving.IsCancellationRequested)
         {
             try
             {
                 Look();
-                await Task.Delay(Period, _services.Time, leaving);
+                if (await Task.WhenAny(Task.Delay(Period, _services.Time, leaving), wakes) == wakes)
+                    wakes = Never;
+                leaving.ThrowIfCancellationRequested();
             }
             catch (OperationCanceledException) when (leaving.IsCancellationRequested)
             {
@@ -102,6 +112,7 @@ public sealed class ServerWatch : IAsyncDisposable
     /// <summary>One look at everything.</summary>
     public void Look()
     {
+        _seen.Clear();
         var disk = _options.DiskUse(_options.DataFolder);
         Judge(
             "server.disk", "", disk >= (_open.Contains(("server.disk", Key(""))) ? DiskClear : DiskRaise), "critical",
@@ -114,6 +125,9 @@ public sealed class ServerWatch : IAsyncDisposable
             JudgeLag($"view {view}", lag);
         foreach (var job in _jobs.All())
             LookAt(job);
+        // A job, output or view that is gone has no trouble any more.
+        foreach (var (rule, key) in _open.Where(o => !_seen.Contains(o)).ToList())
+            Close(rule, key);
         foreach (var channel in _channels)
             channel.Forward();
     }
@@ -152,23 +166,33 @@ public sealed class ServerWatch : IAsyncDisposable
         Judge("server.lag", who, again || (behind && _open.Contains(("server.lag", Key(who)))), "warning", $"{who} is {lag} readings behind the log");
     }
 
+    private void Close(string rule, string key)
+    {
+        if (!_open.Contains((rule, key)))
+            return;
+        _services.Alerts.Clear(0, rule, key);
+        _open.Remove((rule, key));
+    }
+
     private static string Key(string subject) => subject.Length == 0 ? "[]" : System.Text.Json.JsonSerializer.Serialize(new[] { subject });
 
     private void Judge(string rule, string subject, bool holds, string severity, string message)
     {
         var key = Key(subject);
+        _seen.Add((rule, key));
         if (!holds)
         {
-            if (_open.Remove((rule, key)))
-                _services.Alerts.Clear(0, rule, key);
+            Close(rule, key);
             return;
         }
 
         // One row when it begins; what it says is kept as it was then, so that a growing number is not a new alert.
-        if (!_open.Add((rule, key)))
+        if (_open.Contains((rule, key)))
             return;
         _services.Alerts.Raise(
             new AlertRule(rule, severity, null, null, AlertRule.DefaultNotifyMaxAge, true),
             new AlertRow(0, JobName, key, null, message, "{}", _services.Time.Now(), false), [.. _channels.Select(c => c.Name)]);
+        // Only now: a registry that cannot be written, on a full disk say, is tried again at the next look.
+        _open.Add((rule, key));
     }
 }

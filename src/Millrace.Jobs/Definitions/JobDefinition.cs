@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Millrace.Jobs.Scheduling;
 using Millrace.StreamSql;
 
 namespace Millrace.Jobs.Definitions;
@@ -34,6 +35,9 @@ public sealed record JobDefinition(
     string Name, string Query, IReadOnlyList<JobInput>? Inputs, IReadOnlyList<JobOutput> Outputs, StartKind StartFrom, long StartTime,
     TimeSpan LateArrival, TimeSpan OutOfOrder, OrderPolicy Policy, int MemoryLimitMb, JsonObject Source)
 {
+    /// <summary>When it runs over recorded readings; null: it runs over the stream.</summary>
+    internal JobSchedule? Schedule { get; init; }
+
     /// <summary>State above this stops a job that says nothing else.</summary>
     public const int MemoryLimitMbDefault = 1024;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Millrace.Core;
+using Millrace.Jobs.Scheduling;
 using Millrace.StreamSql;
 
 namespace Millrace.Jobs.Definitions;
@@ -44,7 +45,7 @@ public static partial class JobDefinitionReader
 
         public JobDefinition Definition(string name)
         {
-            Known(source, "", "name", "query", "inputs", "outputs", "startFrom", "settings", "start");
+            Known(source, "", "name", "query", "inputs", "outputs", "startFrom", "settings", "start", "schedule", "tz", "period");
             if (!IsName(name))
                 Wrong($"'{name}' is not a job's name: {NameRule}");
             if (Text(source, "", "name") is { } said && said != name)
@@ -61,7 +62,10 @@ public static partial class JobDefinitionReader
             return new JobDefinition(
                 name, query, Inputs(), Outputs(), start, startTime, Seconds(settings, "settings.", "late_arrival_seconds") ?? TimeSpan.FromSeconds(5),
                 Seconds(settings, "settings.", "out_of_order_seconds") ?? TimeSpan.Zero, policy == "drop" ? OrderPolicy.Drop : OrderPolicy.Adjust,
-                (int)(Number(settings, "settings.", "memory_limit_mb", 1, 1 << 20) ?? JobDefinition.MemoryLimitMbDefault), source);
+                (int)(Number(settings, "settings.", "memory_limit_mb", 1, 1 << 20) ?? JobDefinition.MemoryLimitMbDefault), source)
+            {
+                Schedule = Schedule(),
+            };
         }
 
         public void CheckQuery(JobDefinition definition, FunctionRegistry? functions)
@@ -73,6 +77,30 @@ public static partial class JobDefinitionReader
                 return;
             foreach (var output in definition.Outputs.Where(o => !query.Outputs.Contains(o.Name, StringComparer.OrdinalIgnoreCase)))
                 Wrong($"outputs.{output.Name}: the query writes no output of that name; it writes {string.Join(", ", query.Outputs)}");
+        }
+
+        private JobSchedule? Schedule()
+        {
+            var (text, zone) = (Text(source, "", "schedule"), Text(source, "", "tz"));
+            var spec = new SpecReader(source, "job");
+            var period = spec.Span("period");
+            Errors.AddRange(spec.Errors);
+            if (text is null)
+            {
+                if (zone is not null || source["period"] is not null)
+                    Wrong("tz and period belong to a \"schedule\"");
+                return null;
+            }
+
+            if (period < TimeSpan.FromSeconds(1))
+                Wrong("period: at least one second is expected");
+            if (!TimeZoneInfo.TryFindSystemTimeZoneById(zone ?? "UTC", out var found))
+                Wrong($"tz: '{zone}' is not a time zone this machine knows; names are like Europe/Berlin");
+            else if (!CronSchedule.TryParse(text, found, out var cron, out var error))
+                Wrong("schedule: " + error);
+            else
+                return new JobSchedule(cron, period);
+            return null;
         }
 
         private (StartKind, long) StartFrom()

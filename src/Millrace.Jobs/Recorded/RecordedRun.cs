@@ -7,7 +7,7 @@ namespace Millrace.Jobs.Recorded;
 
 /// <summary>
 /// One run of a job's query over recorded readings: it reads as far before the range as its windows reach, unseen, gives the rows
-/// of the range and then ends as if the stream did. Not thread-safe.
+/// of the range and then ends as if the stream did. A scheduled job's query sees the range alone. Not thread-safe.
 /// </summary>
 public sealed class RecordedRun : IQuerySink
 {
@@ -29,7 +29,7 @@ public sealed class RecordedRun : IQuerySink
         ArgumentNullException.ThrowIfNull(query);
         _sink = sink;
         _feed = new EventFeed(tenant, definition.Name, query.Inputs.Count);
-        _reach = (long)(query.WarmUp + definition.LateArrival + definition.OutOfOrder).TotalMicroseconds;
+        _reach = definition.Schedule is not null ? 0 : (long)(query.WarmUp + definition.LateArrival + definition.OutOfOrder).TotalMicroseconds;
         Execution = query.Start(this);
     }
 
@@ -50,6 +50,8 @@ public sealed class RecordedRun : IQuerySink
         }
     }
 
+    internal EventFeed Feed => _feed;
+
     /// <summary>Readings that are not there any more, or damaged.</summary>
     public IReadOnlyList<LostRange> Lost => _lost;
 
@@ -60,8 +62,23 @@ public sealed class RecordedRun : IQuerySink
     /// <exception cref="QueryMemoryException">The state exceeds its limit.</exception>
     public long? Run(IRecordedReadings readings, long from, long to, Func<long, bool> goesOn, CancellationToken cancel)
     {
-        ArgumentNullException.ThrowIfNull(readings);
         ArgumentNullException.ThrowIfNull(goesOn);
+        foreach (var reached in Steps(readings, from, to))
+        {
+            cancel.ThrowIfCancellationRequested();
+            if (!goesOn(reached))
+                return reached;
+        }
+
+        return null;
+    }
+
+    /// <summary>Feeds the range block by block, giving the arrival reached; the range has ended when the enumeration has.</summary>
+    /// <param name="to">Exclusive, µs.</param>
+    /// <exception cref="QueryMemoryException">The state exceeds its limit.</exception>
+    public IEnumerable<long> Steps(IRecordedReadings readings, long from, long to)
+    {
+        ArgumentNullException.ThrowIfNull(readings);
         _muted = from != Beginning;
         var readsFrom = _muted ? from - _reach : Beginning;
         using var reader = readings.Open(readsFrom, to);
@@ -71,16 +88,13 @@ public sealed class RecordedRun : IQuerySink
                 _lost.Add(lost);
             if (block.FirstReceivedAt >= to)
                 break;
-            cancel.ThrowIfCancellationRequested();
             Take(block, readsFrom, from, to);
-            if (!goesOn(block.LastReceivedAt))
-                return block.LastReceivedAt;
+            yield return block.LastReceivedAt;
         }
 
         if (_muted)
             Unmute(from);
         Execution.Complete();
-        return null;
     }
 
     void IQuerySink.OnRow(OutputRow row)

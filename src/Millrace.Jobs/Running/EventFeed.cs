@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.Processing.DeadLetters;
 using Millrace.StreamSql;
 
 namespace Millrace.Jobs.Running;
@@ -36,4 +37,8 @@ internal sealed class EventFeed(ushort tenant, string job, int inputs)
             execution.Push(input, record.ReceivedAt, payload, properties);
         return true;
     }
+
+    /// <summary>Keeps the event given last, which a query could not take.</summary>
+    public void KeepDeadLetter(in StreamSql.DeadLetter letter, DeadLetterStore? store) =>
+        store?.KeepForJob(job, "bad_event", tenant, letter.Payload.IsEmpty ? null : Device, $"{letter.Query}: {letter.Reason}", letter.Payload.Span);
 }

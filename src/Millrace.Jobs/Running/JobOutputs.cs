@@ -107,6 +107,20 @@ internal sealed class JobOutputs : IQuerySink, IAsyncDisposable
             _lanes[i].FirstNumber = execution.NextRowNumber(i);
     }
 
+    /// <summary>A new execution goes on with the numbers that an earlier one of this version came to.</summary>
+    public void Continue(IReadOnlyList<long> nextNumbers, QueryExecution execution)
+    {
+        _muted = false;
+        for (var i = 0; i < _lanes.Length; i++)
+        {
+            _lanes[i].FirstNumber = execution.NextRowNumber(i) - nextNumbers[i];
+            _lanes[i].Rows = nextNumbers[i];
+        }
+    }
+
+    /// <summary>Per output the number that the next row will have.</summary>
+    public IReadOnlyList<long> NextNumbers => [.. _lanes.Select(l => l.Rows)];
+
     public IReadOnlyList<long> FirstNumbers => [.. _lanes.Select(l => l.FirstNumber)];
 
     public void Restore(IReadOnlyList<long> firstNumbers, QueryExecution execution)

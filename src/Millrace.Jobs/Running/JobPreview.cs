@@ -1,5 +1,6 @@
 using Millrace.Core;
 using Millrace.Jobs.Definitions;
+using Millrace.Jobs.Recorded;
 using Millrace.Jobs.References;
 using Millrace.StreamSql;
 
@@ -25,7 +26,6 @@ internal sealed class JobPreviewRun : IQuerySink
     private readonly List<byte[]>[] _first;
     private readonly List<string> _bad = [];
     private readonly int _limit;
-    private bool _muted = true;
 
     private JobPreviewRun(int outputs, int limit)
     {
@@ -39,30 +39,25 @@ internal sealed class JobPreviewRun : IQuerySink
     {
         var query = definition.Compile(services.Functions).Query!;
         var sink = new JobPreviewRun(query.Outputs.Count, limit);
-        var execution = query.Start(sink);
-        await SetReferencesAsync(definition, execution, services, cancel);
-        var reach = query.WarmUp + definition.LateArrival + definition.OutOfOrder;
-        using var reader = services.Recorded.Open(from - (long)reach.TotalMicroseconds, to);
-        var feed = new EventFeed(tenant, definition.Name, query.Inputs.Count);
-        var until = sink.Feed(execution, feed, reader, from, to, services.Time, cancel);
-        var counters = execution.Counters;
+        var run = new RecordedRun(definition, query, sink, tenant);
+        await SetReferencesAsync(definition, run.Execution, services, cancel);
+        var startedAt = services.Time.GetTimestamp();
+        var until = run.Run(services.Recorded, from, to, _ => services.Time.GetElapsedTime(startedAt) < TimeMax, cancel);
         return new JobPreview(
             query.Outputs.Select((name, i) => (name, sink._rows[i])).ToDictionary(p => p.name, p => p.Item2),
             query.Outputs.Select((name, i) => (name, (IReadOnlyList<byte[]>)sink._first[i])).ToDictionary(p => p.name, p => p.Item2),
-            counters.Events / Math.Max(1, query.Inputs.Count), counters, until, sink._bad);
+            run.Readings, run.Counters, until, sink._bad);
     }
 
     public void OnRow(OutputRow row)
     {
-        if (_muted)
-            return;
         if (_rows[row.OutputOrdinal]++ < _limit)
             _first[row.OutputOrdinal].Add(row.Json.ToArray());
     }
 
     public void OnDeadLetter(in DeadLetter letter)
     {
-        if (!_muted && _bad.Count < BadEventsShown)
+        if (_bad.Count < BadEventsShown)
             _bad.Add($"{letter.Query}: {letter.Reason}");
     }
 
@@ -82,37 +77,5 @@ internal sealed class JobPreviewRun : IQuerySink
         {
             Directory.Delete(folder, recursive: true);
         }
-    }
-
-    /// <summary>Feeds the range, and says how far it came when time ran out.</summary>
-    private long? Feed(QueryExecution execution, EventFeed feed, IRecordedReader reader, long from, long to, TimeProvider time, CancellationToken cancel)
-    {
-        var startedAt = time.GetTimestamp();
-        while (reader.TryRead() is { } block && block.FirstReceivedAt < to)
-        {
-            cancel.ThrowIfCancellationRequested();
-            foreach (var record in block)
-            {
-                if (record.ReceivedAt >= to)
-                    break;
-                if (_muted && record.ReceivedAt >= from)
-                    Unmute(execution, from);
-                feed.Push(execution, in record, block.Partition);
-            }
-
-            if (time.GetElapsedTime(startedAt) > TimeMax)
-                return block.LastReceivedAt;
-        }
-
-        if (_muted)
-            Unmute(execution, from);
-        execution.Complete();
-        return null;
-    }
-
-    private void Unmute(QueryExecution execution, long from)
-    {
-        execution.AdvanceArrival(from);
-        _muted = false;
     }
 }

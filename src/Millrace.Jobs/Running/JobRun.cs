@@ -23,7 +23,7 @@ internal sealed class JobStateLostException(string message) : Exception(message)
 #pragma warning disable CA1001 // Reader and outputs live within RunAsync, which disposes them.
 internal sealed class JobRun(
     JobDefinition definition, ushort tenant, int version, JobStart start, string folder, JobServices services, Downtime downtime,
-    Func<string, LiveOutput> live, ILogger log)
+    Func<string, LiveOutput> live, ILogger log) : IJobLife
 #pragma warning restore CA1001
 {
     /// <summary>
@@ -43,6 +43,7 @@ internal sealed class JobRun(
         .. (definition.Inputs ?? []).Where(i => i.Reference is not null).Select(i => new ReferenceRows(i.Name, i.Reference!, folder, services)),
     ];
 
+    private readonly MemoryGauge _memory = new(services.Time);
     private QueryExecution _execution = null!;
     private JobOutputs _outputs = null!;
     private EventFeed _feed = null!;
@@ -66,27 +67,22 @@ internal sealed class JobRun(
     private bool _shortLog;
     private JobStatus _status = JobStatus.Stopped(version) with { State = JobState.Starting };
 
-    /// <summary>How it is doing, as of the last portion. Thread-safe.</summary>
+    /// <inheritdoc/>
     public JobStatus Status => Volatile.Read(ref _status);
 
     /// <summary>Smallest position at which this life began to read; a test proves that a restart reads no further back than its snapshot.</summary>
     public PositionVector? BeganAt { get; private set; }
 
-    /// <summary>Runs until <paramref name="stopping"/> fires; then saves and returns.</summary>
-    /// <exception cref="QueryMemoryException">The state exceeds its limit; the job is over.</exception>
+    /// <inheritdoc/>
     public async Task RunAsync(CancellationToken stopping)
     {
-        var compiled = definition.Compile(services.Functions);
-        if (compiled.Query is not { } query)
-            throw new JobDefinitionException([.. compiled.Errors.Select(e => new JobError(e.Line, e.Column, e.Message))]);
-        if (new OutputFactory(services).Check(definition) is { Count: > 0 } wrong)
-            throw new JobDefinitionException(wrong);
+        var query = services.Compile(definition);
         var reach = (long)query.WarmUp.TotalMicroseconds;
         await using (_outputs = new JobOutputs(
             definition, tenant, version, query, folder, services, log, live, at => downtime.Overlaps(at - Math.Max(reach, Micros.PerSecond), at)))
         {
             _feed = new EventFeed(tenant, definition.Name, query.Inputs.Count);
-            _outputs.DeadLettered = KeepDeadLetter;
+            _outputs.DeadLettered = letter => _feed.KeepDeadLetter(letter, services.DeadLetters);
             await OpenAsync(query, stopping);
             using (_reader)
             using (services.HoldLog?.Invoke(() => Volatile.Read(ref _savedVector)))
@@ -106,9 +102,6 @@ internal sealed class JobRun(
 
         Report(JobState.Stopped);
     }
-
-    private void KeepDeadLetter(DeadLetter letter) =>
-        services.DeadLetters?.KeepForJob(definition.Name, "bad_event", tenant, letter.Payload.IsEmpty ? null : _feed.Device, $"{letter.Query}: {letter.Reason}", letter.Payload.Span);
 
     private async ValueTask OpenAsync(CompiledQuery query, CancellationToken cancel)
     {
@@ -322,20 +315,8 @@ internal sealed class JobRun(
         var inputs = Math.Max(1, _execution.Query.Inputs.Count);
         Volatile.Write(ref _status, new JobStatus(
             state, version, _exactFrom, counters.Events / inputs, _outputs.RowsOut, counters.Bad, counters.Late, counters.Early, counters.OutOfOrder,
-            _execution.WatermarkTicks is null ? null : Watermark, _reader.Position.LagBehind(services.Log.Durable), null, null, MemoryBytes(), _savedAt == 0 ? null : _savedAt, _snapshot.Bytes,
+            _execution.WatermarkTicks is null ? null : Watermark, _reader.Position.LagBehind(services.Log.Durable), null, null, _memory.Bytes(_execution), _savedAt == 0 ? null : _savedAt, _snapshot.Bytes,
             [.. _lost], _outputs.Status));
-    }
-
-    private long _memoryAt;
-    private long _memoryBytes;
-
-    /// <summary>The engine adds its tables up for this: once a second is enough.</summary>
-    private long MemoryBytes()
-    {
-        var now = services.Time.Now();
-        if (now - _memoryAt >= Micros.PerSecond)
-            (_memoryAt, _memoryBytes) = (now, _execution.EstimateMemory());
-        return _memoryBytes;
     }
 
     private static long Sum(PositionVector position)

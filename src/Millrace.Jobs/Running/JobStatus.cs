@@ -12,6 +12,9 @@ public enum JobState
     Warming,
     Running,
 
+    /// <summary>Waits for the next time it is due.</summary>
+    Scheduled,
+
     /// <summary>An output is so far behind that the job waits for it.</summary>
     Waiting,
 
@@ -34,6 +37,9 @@ public sealed record JobStatus(
     long? Watermark, long LagReadings, string? LastError, long? LastErrorAt, long MemoryBytes, long? SnapshotAt, long SnapshotBytes,
     IReadOnlyList<LostRange> DataLost, IReadOnlyList<JobOutputStatus> Outputs)
 {
+    /// <summary>When a scheduled job runs next, µs; null for others.</summary>
+    public long? NextRunAt { get; init; }
+
     public static JobStatus Stopped(int version, string? error = null) =>
         new(JobState.Stopped, version, null, 0, 0, 0, 0, 0, 0, null, 0, error, null, 0, null, 0, [], []);
 }

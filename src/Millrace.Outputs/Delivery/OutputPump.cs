@@ -192,6 +192,7 @@ public sealed class OutputPump : IAsyncDisposable
         {
             State = refused ? OutputState.Refused : OutputState.Retrying,
             Failures = _failures,
+            FailuresInAll = Volatile.Read(ref _status).FailuresInAll + 1,
             LastError = message,
             LastErrorAt = _time.Now(),
             NextAttemptAt = _time.Now() + (long)delay.TotalMicroseconds,

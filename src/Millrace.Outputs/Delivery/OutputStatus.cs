@@ -20,9 +20,14 @@ public enum OutputState
 
 /// <summary>How an output is doing, for people and for metrics.</summary>
 /// <param name="Held">The highest row the target has.</param>
+/// <param name="Failures">Attempts that failed since the last success.</param>
 /// <param name="PendingRows">Rows that wait.</param>
 /// <param name="LastError">What went wrong last; kept after recovery, see the state.</param>
 /// <param name="NextAttemptAt">When the next attempt is due while retrying, µs, else null.</param>
 public sealed record OutputStatus(
     string Kind, OutputState State, RowId Held, long PendingRows, long PendingBytes, long Failures, string? LastError,
-    long? LastErrorAt, long? NextAttemptAt);
+    long? LastErrorAt, long? NextAttemptAt)
+{
+    /// <summary>Attempts that failed since the pump began.</summary>
+    public long FailuresInAll { get; init; }
+}

@@ -135,23 +135,15 @@ internal sealed class AlertsApi(ServerState state)
         json.WriteString("job"u8, alert.Job);
         json.WriteTime("raisedAt"u8, alert.RaisedAt);
         json.WriteTime("lastAt"u8, alert.LastAt);
-        WriteTimeOrNull(json, "acknowledgedAt"u8, alert.AcknowledgedAt);
+        json.WriteOptional("acknowledgedAt"u8, alert.AcknowledgedAt);
         json.WriteOptional("acknowledgedBy"u8, alert.AcknowledgedBy);
         json.WriteOptional("note"u8, alert.Note);
-        WriteTimeOrNull(json, "clearedAt"u8, alert.ClearedAt);
+        json.WriteOptional("clearedAt"u8, alert.ClearedAt);
         json.WriteNumber("rows"u8, alert.Rows);
         json.WriteNumber("suppressed"u8, alert.Suppressed);
         json.WriteNumber("notified"u8, alert.Notified);
         json.WriteBoolean("gap"u8, alert.Gap);
         json.WritePropertyName("fields"u8);
         json.WriteRawValue(alert.Fields);
-    }
-
-    private static void WriteTimeOrNull(Utf8JsonWriter json, ReadOnlySpan<byte> name, long? micros)
-    {
-        if (micros is { } time)
-            json.WriteTime(name, time);
-        else
-            json.WriteNull(name);
     }
 }

@@ -271,20 +271,21 @@ internal sealed class JobsApi(ServerState state)
     {
         json.WriteString("state"u8, status.State.ToString().ToLowerInvariant());
         json.WriteNumber("version"u8, status.Version);
-        WriteTimeOrNull(json, "exactFrom"u8, status.ExactFrom);
+        json.WriteOptional("exactFrom"u8, status.ExactFrom);
         json.WriteNumber("rowsIn"u8, status.RowsIn);
         json.WriteNumber("rowsOut"u8, status.RowsOut);
         json.WriteNumber("bad"u8, status.Bad);
         json.WriteNumber("late"u8, status.Late);
         json.WriteNumber("early"u8, status.Early);
         json.WriteNumber("outOfOrder"u8, status.OutOfOrder);
-        WriteTimeOrNull(json, "watermark"u8, status.Watermark);
+        json.WriteOptional("watermark"u8, status.Watermark);
         json.WriteNumber("lagReadings"u8, status.LagReadings);
         json.WriteOptional("lastError"u8, status.LastError);
-        WriteTimeOrNull(json, "lastErrorAt"u8, status.LastErrorAt);
+        json.WriteOptional("lastErrorAt"u8, status.LastErrorAt);
         json.WriteNumber("memoryBytes"u8, status.MemoryBytes);
-        WriteTimeOrNull(json, "snapshotAt"u8, status.SnapshotAt);
+        json.WriteOptional("snapshotAt"u8, status.SnapshotAt);
         json.WriteNumber("snapshotBytes"u8, status.SnapshotBytes);
+        json.WriteOptional("nextRunAt"u8, status.NextRunAt);
         json.WriteStartArray("dataLost"u8);
         foreach (var lost in status.DataLost)
         {
@@ -317,8 +318,8 @@ internal sealed class JobsApi(ServerState state)
             json.WriteNumber("pendingBytes"u8, delivery.PendingBytes);
             json.WriteNumber("failures"u8, delivery.Failures);
             json.WriteOptional("lastError"u8, delivery.LastError);
-            WriteTimeOrNull(json, "lastErrorAt"u8, delivery.LastErrorAt);
-            WriteTimeOrNull(json, "nextAttemptAt"u8, delivery.NextAttemptAt);
+            json.WriteOptional("lastErrorAt"u8, delivery.LastErrorAt);
+            json.WriteOptional("nextAttemptAt"u8, delivery.NextAttemptAt);
         }
 
         json.WriteEndObject();
@@ -346,14 +347,6 @@ internal sealed class JobsApi(ServerState state)
         foreach (var bad in preview.BadEvents)
             json.WriteStringValue(bad);
         json.WriteEndArray();
-        WriteTimeOrNull(json, "until"u8, preview.Until);
-    }
-
-    private static void WriteTimeOrNull(Utf8JsonWriter json, ReadOnlySpan<byte> name, long? micros)
-    {
-        if (micros is { } time)
-            json.WriteTime(name, time);
-        else
-            json.WriteNull(name);
+        json.WriteOptional("until"u8, preview.Until);
     }
 }

@@ -28,7 +28,8 @@ internal sealed class MetricsApi(ServerState state)
         WriteBooks(text);
         WriteLog(text);
         WriteViews(text);
-        state.Meters.Write(text, name => OwnNames.Contains(name));
+        JobSeries.Write(text, state.Parts.Jobs?.All() ?? [], state.Parts.Time.Now());
+        state.Meters.Write(text, name => OwnNames.Contains(name) || JobSeries.Names.Contains(name));
         context.Response.ContentType = ExpositionText.ContentType;
         return context.Response.WriteAsync(text.ToString(), context.RequestAborted);
     }

@@ -32,6 +32,15 @@ internal static class Answer
     /// <summary>Writes a time as ISO 8601 in UTC.</summary>
     public static void WriteTime(this Utf8JsonWriter json, ReadOnlySpan<byte> name, long micros) => json.WriteString(name, Micros.ToIso(micros));
 
+    /// <summary>Writes a time as ISO 8601 in UTC, or null.</summary>
+    public static void WriteOptional(this Utf8JsonWriter json, ReadOnlySpan<byte> name, long? micros)
+    {
+        if (micros is { } time)
+            json.WriteTime(name, time);
+        else
+            json.WriteNull(name);
+    }
+
     public static void WriteOptional(this Utf8JsonWriter json, ReadOnlySpan<byte> name, string? value)
     {
         if (value is null)

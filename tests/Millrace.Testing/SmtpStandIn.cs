@@ -3,10 +3,10 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
-namespace Millrace.Outputs.Tests.Email;
+namespace Millrace.Testing;
 
 /// <summary>A scripted mail server for what a real one will not do on request.</summary>
-internal sealed class SmtpStandIn : IAsyncDisposable
+public sealed class SmtpStandIn : IAsyncDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly CancellationTokenSource _stop = new();

@@ -7,10 +7,10 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-namespace Millrace.Outputs.Tests.GoogleSheets;
+namespace Millrace.Testing;
 
 /// <summary>Plays the token service and the part of the Sheets service we use, and checks what it is sent.</summary>
-internal sealed class SheetsStandIn : IAsyncDisposable
+public sealed class SheetsStandIn : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private readonly RSA _key = RSA.Create(2048);

@@ -7,12 +7,17 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-namespace Millrace.Outputs.Tests.Webhook;
+namespace Millrace.Testing;
 
-internal sealed record Received(string Key, string? Signature, string Body);
+/// <summary>One request that a <see cref="WebhookReceiver"/> was sent.</summary>
+public sealed record Received(string Key, string? Signature, string Body)
+{
+    /// <summary>The rows it carries.</summary>
+    public IEnumerable<JsonElement> Rows => JsonElement.Parse(Body).GetProperty("rows").EnumerateArray();
+}
 
 /// <summary>A local HTTP server that keeps what it is sent, and answers as the test says.</summary>
-internal sealed class WebhookReceiver : IAsyncDisposable
+public sealed class WebhookReceiver : IAsyncDisposable
 {
     private readonly WebApplication _app;
 
@@ -39,7 +44,7 @@ internal sealed class WebhookReceiver : IAsyncDisposable
 
     /// <summary>Rows of distinct keys, as a receiver that remembers keys sees them.</summary>
     public IReadOnlyList<long> Numbers() =>
-        [.. All.DistinctBy(r => r.Key).SelectMany(r => JsonDocument.Parse(r.Body).RootElement.GetProperty("rows").EnumerateArray().Select(e => e.GetProperty("n").GetInt64()))];
+        [.. All.DistinctBy(r => r.Key).SelectMany(r => r.Rows).Select(row => row.GetProperty("n").GetInt64())];
 
     public async ValueTask DisposeAsync() => await _app.DisposeAsync();
 
