@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
@@ -144,31 +145,71 @@ public sealed class FuzzTests
         foreach (var path in wanted)
             paths.Add(path);
         var fast = new EventReader(paths);
-        var slots = new Value[paths.SlotCount];
-        var others = new Value[paths.SlotCount];
         for (var round = 0; round < 20_000; round++)
         {
-            var text = RandomJson(random);
-            var bytes = Encoding.UTF8.GetBytes(text);
+            var bytes = Encoding.UTF8.GetBytes(RandomJson(random));
             if (random.Next(3) == 0 && bytes.Length > 0)
                 bytes[random.Next(bytes.Length)] = (byte)"{}[]\",:\\ 0a\u0001\u00ff"[random.Next(13)];
+            AssertReadAlike(fast, paths, bytes);
+        }
+    }
 
-            var found = fast.TryRead(bytes, slots);
-            var padded = new byte[bytes.Length + EventReader.Padding];
-            bytes.CopyTo(padded, 0);
-            var expected = PortableEventReader.TryRead(padded, bytes.Length, paths, others);
-
-            Assert.True(found == expected, $"round {round}: {found} for {Encoding.UTF8.GetString(bytes)}");
-            if (!expected)
-                continue;
-            for (var slot = 0; slot < slots.Length; slot++)
+    [Fact]
+    public void Events_that_look_like_earlier_ones_are_read_as_carefully()
+    {
+        var random = new Random(12);
+        var paths = new PathTree();
+        string[][] wanted = [[], ["a"], ["b", "c"], ["b"], ["list"], ["no", "such"], ["é"], ["A"]];
+        foreach (var path in wanted)
+            paths.Add(path);
+        string[] layouts =
+        [
+            "{\"a\":#,\"b\":{\"c\":#,\"d\":[#,#]},\"list\":[#,{\"x\":#}]}",
+            "{ \"a\" : # , \"other name that is longer than a vector of bytes\" : # ,\r\n \"b\" : { \"c\" : # } } ",
+            "{\"é\":#,\"q\\\"\":#,\"A\":#,\"a\":#,\"a\":#}",
+            "{\"list\":[],\"b\":{},\"z\":#}",
+            "{}",
+        ];
+        string[] scalars =
+        [
+            "0", "-0", "7", "-12", "123.45", "-0.001", "1e5", "00", "01", "-", "1.", ".5", "12345678901234567890123456789012345", "0.1234567890123456789012345678901234",
+            "true", "false", "null", "nul", "truee", "\"\"", "\"text\"", "\"esc \\n\"", "\"bad \\x\"", "\"open", "\"é\"", "\"" + new string('y', 70) + "\"", "\"\u0001\"", "[]", "{}",
+        ];
+        foreach (var layoutsInUse in new[] { 1, 2, layouts.Length })
+        {
+            var fast = new EventReader(paths);
+            for (var round = 0; round < 10_000; round++)
             {
-                Assert.Equal(others[slot].Kind, slots[slot].Kind);
-                if (slots[slot].IsSlice)
-                    Assert.Equal(others[slot].Span.ToArray(), slots[slot].Span.ToArray());
-                else
-                    Assert.Equal(others[slot].Bits, slots[slot].Bits);
+                var layout = layouts[random.Next(layoutsInUse)];
+                var odd = random.Next(4) == 0;
+                var text = string.Concat(layout.Select(c => c != '#' ? c.ToString() : odd ? scalars[random.Next(scalars.Length)] : (random.Next(100_000) / 100.0).ToString(CultureInfo.InvariantCulture)));
+                var bytes = Encoding.UTF8.GetBytes(text);
+                if (random.Next(10) == 0)
+                    bytes[random.Next(bytes.Length)] = (byte)"{}[]\",:\\ 0a\u0001\u00ff"[random.Next(13)];
+                AssertReadAlike(fast, paths, random.Next(20) == 0 ? bytes.AsSpan(0, random.Next(bytes.Length)).ToArray() : bytes);
             }
+        }
+    }
+
+    private static void AssertReadAlike(EventReader fast, PathTree paths, byte[] bytes)
+    {
+        var slots = new Value[paths.SlotCount];
+        var others = new Value[paths.SlotCount];
+        var found = fast.TryRead(bytes, slots);
+        var padded = new byte[bytes.Length + EventReader.Padding];
+        bytes.CopyTo(padded, 0);
+        var expected = PortableEventReader.TryRead(padded, bytes.Length, paths, others);
+
+        Assert.True(found == expected, $"{found} for {Encoding.UTF8.GetString(bytes)}");
+        if (!expected)
+            return;
+        for (var slot = 0; slot < slots.Length; slot++)
+        {
+            Assert.True(others[slot].Kind == slots[slot].Kind, $"slot {slot} of {Encoding.UTF8.GetString(bytes)}");
+            if (slots[slot].IsSlice)
+                Assert.Equal(others[slot].Span.ToArray(), slots[slot].Span.ToArray());
+            else
+                Assert.Equal(others[slot].Bits, slots[slot].Bits);
         }
     }
 

@@ -10,8 +10,10 @@ namespace Millrace.StreamSql.Json;
 
 /// <summary>
 /// Reads the wanted paths of one event out of its bytes. Hot: runs once per event and allocates nothing.
-/// A first pass finds quotes, braces, commas and colons 64 bytes at a time; a second walks from mark to mark, checks that
-/// the text is one valid JSON object, and notes where the wanted values are. Values stay text until somebody uses them.
+/// Events of one kind of device differ in their scalars alone, so an event is first compared with the layouts of earlier ones
+/// (<see cref="EventLayouts"/>). The long way: a first pass finds quotes, braces, commas and colons 64 bytes at a time; a
+/// second walks from mark to mark, checks that the text is one valid JSON object, and notes where the wanted values are.
+/// Values stay text until somebody uses them.
 /// </summary>
 internal sealed class EventReader(PathTree paths)
 {
@@ -33,6 +35,10 @@ internal sealed class EventReader(PathTree paths)
     private int stamp;
     private Value[] slots = [];
 
+    // Per slot, where the text of its value starts in the current event; −1: nowhere.
+    private int[] places = [];
+    private readonly EventLayouts layouts = new();
+
     /// <summary>The bytes of the current event; the slices in the slots refer to it.</summary>
     public byte[] Buffer => buffer;
 
@@ -51,13 +57,26 @@ internal sealed class EventReader(PathTree paths)
 
     private bool TryReadBuffer(Value[] target)
     {
+        if (!Vector256.IsHardwareAccelerated)
+            return PortableEventReader.TryRead(buffer, length, paths, target);
+        if (layouts.TryRead(buffer, length, target))
+            return true;
+        if (!TryReadLong(target))
+            return false;
+        layouts.Offer(buffer, length, target, places);
+        return true;
+    }
+
+    private bool TryReadLong(Value[] target)
+    {
         if (seen.Length < paths.NodeCount)
             seen = new (int, byte)[paths.NodeCount];
         stamp++;
         slots = target;
         Array.Clear(target, 0, paths.SlotCount);
-        if (!Vector256.IsHardwareAccelerated)
-            return PortableEventReader.TryRead(buffer, length, paths, target);
+        if (places.Length != paths.SlotCount)
+            places = new int[paths.SlotCount];
+        Array.Fill(places, -1);
         if (!Mark() || markCount < 2)
             return false;
 
@@ -73,7 +92,7 @@ internal sealed class EventReader(PathTree paths)
         if (!IsBlank(last + 1, length))
             return false;
         if (paths.Root.Slot >= 0)
-            slots[paths.Root.Slot] = Value.Slice(Kind.Record, buffer, first, last + 1 - first);
+            Keep(paths.Root, first, Value.Slice(Kind.Record, buffer, first, last + 1 - first));
         return true;
     }
 
@@ -316,10 +335,7 @@ internal sealed class EventReader(PathTree paths)
                     return -1;
                 end = close + 1;
                 if (wanted is not null && wanted.Slot >= 0)
-                {
-                    slots[wanted.Slot] = Value.Slice(escaped ? Kind.EscapedText : Kind.Text, buffer, start + 1, close - start - 1);
-                }
-
+                    Keep(wanted, start, Value.Slice(escaped ? Kind.EscapedText : Kind.Text, buffer, start + 1, close - start - 1));
                 return mark + 2;
             case (byte)'{':
                 if (marks[mark] != position)
@@ -341,7 +357,7 @@ internal sealed class EventReader(PathTree paths)
             return -1;
         end = marks[mark - 1] + 1;
         if (wanted is not null && wanted.Slot >= 0)
-            slots[wanted.Slot] = Value.Slice(kind, buffer, start, end - start);
+            Keep(wanted, start, Value.Slice(kind, buffer, start, end - start));
         return mark;
     }
 
@@ -360,7 +376,7 @@ internal sealed class EventReader(PathTree paths)
                 return -1;
             if (wanted is null || wanted.Slot < 0)
                 return mark;
-            slots[wanted.Slot] = Value.Slice(Kind.NumberText, buffer, start, end - start);
+            Keep(wanted, start, Value.Slice(Kind.NumberText, buffer, start, end - start));
             return mark;
         }
 
@@ -373,8 +389,14 @@ internal sealed class EventReader(PathTree paths)
         else
             return -1;
         if (wanted is not null && wanted.Slot >= 0)
-            slots[wanted.Slot] = value;
+            Keep(wanted, start, value);
         return mark;
+    }
+
+    private void Keep(PathNode wanted, int start, in Value value)
+    {
+        slots[wanted.Slot] = value;
+        places[wanted.Slot] = start;
     }
 
     internal static bool IsNumber(ReadOnlySpan<byte> text)
@@ -482,7 +504,11 @@ internal sealed class EventReader(PathTree paths)
     private void ForgetBelow(PathNode node)
     {
         if (node.Slot >= 0)
+        {
             slots[node.Slot] = default;
+            places[node.Slot] = -1;
+        }
+
         foreach (var child in node.Children)
         {
             seen[child.Id] = default;

@@ -10,7 +10,7 @@ internal static class JsonText
 {
     private static readonly SearchValues<byte> StringEnds = SearchValues.Create("\"\\"u8);
     private static readonly SearchValues<byte> Brackets = SearchValues.Create("{}[]\""u8);
-    private static readonly SearchValues<byte> ScalarEnds = SearchValues.Create(",}] \n\r\t"u8);
+    internal static readonly SearchValues<byte> ScalarEnds = SearchValues.Create(",}] \n\r\t"u8);
 
     /// <summary>Undoes the escapes of a JSON string's inside; a lone surrogate becomes U+FFFD.</summary>
     public static byte[] Unescape(ReadOnlySpan<byte> text)
