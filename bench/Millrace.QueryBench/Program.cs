@@ -1,10 +1,11 @@
 using Millrace.QueryBench;
 
-// dotnet run -c Release --project bench/Millrace.QueryBench -- [meters] [readings] [rounds]
+// dotnet run -c Release --project bench/Millrace.QueryBench -- [meters] [readings] [rounds] [part of a query's name]
 // Beside DuckDB on one thread when its node package is installed: cd tests/Millrace.Parquet.Tests/peers && npm install --no-package-lock
 var meters = args.Length > 0 ? int.Parse(args[0]) : 300_000;
 var readings = args.Length > 1 ? int.Parse(args[1]) : 2_000_000;
 var rounds = args.Length > 2 ? int.Parse(args[2]) : 5;
+var only = args.Length > 3 ? args[3] : "";
 const int devices = 100_000;
 
 var folder = Directory.CreateTempSubdirectory("millrace-query-bench-").FullName;
@@ -61,7 +62,7 @@ var cases = new List<(string Name, string Script, string Input, string File, int
 };
 
 Console.WriteLine($"{"",-32} {"Millrace",12} {"DuckDB",12} {"ratio",6} {"rows",12} {"state B/key",12} {"alloc B/event",14}");
-foreach (var (name, script, input, file, events, peer) in cases)
+foreach (var (name, script, input, file, events, peer) in cases.Where(c => c.Name.Contains(only, StringComparison.OrdinalIgnoreCase)))
 {
     var ours = new List<double>();
     var theirs = new List<double>();

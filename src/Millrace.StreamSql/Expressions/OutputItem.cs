@@ -7,10 +7,14 @@ namespace Millrace.StreamSql.Expressions;
 /// <summary>One column of a result, or all fields of a record (<c>*</c>).</summary>
 internal sealed class OutputItem
 {
+    // Column of the only source that the item copies; −1: its node computes it.
+    private readonly int column;
+
     public OutputItem(string? name, Node node)
     {
         Name = name;
         Node = node;
+        column = node is ColumnNode { Source: 0 } plain ? plain.Column : -1;
         if (name is not null)
         {
             var buffer = new JsonBuffer();
@@ -41,6 +45,13 @@ internal sealed class OutputItem
         var first = true;
         foreach (var item in items)
         {
+            if (item.column >= 0 && item.Name is not null && writeNulls && item.LaterSpreads.Length == 0)
+            {
+                target.AddMember(item.Prefix, first, frame.Sources[0].Columns[item.column]);
+                first = false;
+                continue;
+            }
+
             item.Node.Evaluate(frame, out var value);
             if (item.Name is null)
             {

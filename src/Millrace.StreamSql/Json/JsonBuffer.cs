@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Text;
-using System.Globalization;
 using System.Text;
 using Millrace.StreamSql.Values;
 
@@ -38,6 +37,18 @@ internal sealed class JsonBuffer
             Grow(text.Length);
         text.CopyTo(bytes.AsSpan(used));
         used += text.Length;
+    }
+
+    /// <summary>Appends a member of an object.</summary>
+    /// <param name="name">The name in quotes, with its colon.</param>
+    public void AddMember(ReadOnlySpan<byte> name, bool isFirst, in Value value)
+    {
+        Reserve(name.Length + 1);
+        if (!isFirst)
+            bytes[used++] = (byte)',';
+        name.CopyTo(bytes.AsSpan(used));
+        used += name.Length;
+        Add(value);
     }
 
     /// <summary>Appends a value; NULL becomes null.</summary>
@@ -88,8 +99,8 @@ internal sealed class JsonBuffer
     /// <summary>Shortest text that reads back as the same double; a whole number keeps ".0", so that it stays a float.</summary>
     public void Add(double value)
     {
-        Reserve(32);
-        value.TryFormat(bytes.AsSpan(used), out var written, "R", CultureInfo.InvariantCulture);
+        Reserve(DoubleText.LengthMax);
+        var written = DoubleText.Write(value, bytes.AsSpan(used));
         var text = bytes.AsSpan(used, written);
         used += written;
         if (text.IndexOfAnyExceptInRange((byte)'-', (byte)'9') < 0 && !text.Contains((byte)'.'))

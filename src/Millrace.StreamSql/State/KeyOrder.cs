@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Numerics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Millrace.StreamSql.State;
 
@@ -8,13 +10,30 @@ namespace Millrace.StreamSql.State;
 /// </summary>
 internal sealed class KeyOrder
 {
+    private const int BucketBits = 11;
+
+    /// <summary>From this many keys on, buckets are faster than comparing.</summary>
+    private const int BucketSortMin = 512;
+
+    private readonly int[] buckets = new int[1 << BucketBits];
     private ulong[] prefixes = [];
+    private ulong[] otherPrefixes = [];
     private long[] items = [];
+    private long[] otherItems = [];
+    private readonly Comparison<long> byKey;
+    private List<KeyMap> compared = [];
+    private int count;
+
+    public KeyOrder()
+        => byKey = (a, b) => compared[MapOf(a)].KeyAt(NumberOf(a)).SequenceCompareTo(compared[MapOf(b)].KeyAt(NumberOf(b)));
+
+    /// <summary>Map and number of each key as sorted last.</summary>
+    public ReadOnlySpan<long> Sorted => items.AsSpan(0, count);
 
     /// <summary>Sorts all keys of all maps; the result holds map and number of each key, valid until the next call.</summary>
-    public ReadOnlySpan<long> Sort(IReadOnlyList<KeyMap> maps)
+    public ReadOnlySpan<long> Sort(List<KeyMap> maps)
     {
-        var count = 0;
+        count = 0;
         foreach (var map in maps)
             count += map.Count;
         if (items.Length < count)
@@ -34,9 +53,68 @@ internal sealed class KeyOrder
             }
         }
 
-        Array.Sort(prefixes, items, 0, count);
-        SortRuns(maps, count);
-        return items.AsSpan(0, count);
+        SortByPrefix();
+        SortRuns(maps);
+        return Sorted;
+    }
+
+    /// <summary>
+    /// Sorts items by their prefixes. The bits in which keys differ are few, digits of a number as a rule; gathered into one
+    /// number they need two or three passes over buckets.
+    /// </summary>
+    private void SortByPrefix()
+    {
+        if (count < BucketSortMin || !Bmi2.X64.IsSupported)
+        {
+            Array.Sort(prefixes, items, 0, count);
+            return;
+        }
+
+        var all = ulong.MaxValue;
+        var any = 0UL;
+        foreach (var prefix in prefixes.AsSpan(0, count))
+        {
+            all &= prefix;
+            any |= prefix;
+        }
+
+        // Gathering keeps the order: the bits left out are equal in all.
+        var differing = any & ~all;
+        foreach (ref var prefix in prefixes.AsSpan(0, count))
+            prefix = Bmi2.X64.ParallelBitExtract(prefix, differing);
+        if (otherItems.Length != items.Length)
+        {
+            otherItems = new long[items.Length];
+            otherPrefixes = new ulong[items.Length];
+        }
+
+        for (var shift = 0; shift < BitOperations.PopCount(differing); shift += BucketBits)
+        {
+            Distribute(shift);
+            (prefixes, otherPrefixes) = (otherPrefixes, prefixes);
+            (items, otherItems) = (otherItems, items);
+        }
+    }
+
+    private void Distribute(int shift)
+    {
+        var mask = (1 << BucketBits) - 1;
+        var next = buckets.AsSpan();
+        next.Clear();
+        foreach (var prefix in prefixes.AsSpan(0, count))
+            next[(int)(prefix >> shift) & mask]++;
+        var sum = 0;
+        foreach (ref var bucket in next)
+        {
+            (bucket, sum) = (sum, sum + bucket);
+        }
+
+        for (var index = 0; index < count; index++)
+        {
+            var place = next[(int)(prefixes[index] >> shift) & mask]++;
+            otherPrefixes[place] = prefixes[index];
+            otherItems[place] = items[index];
+        }
     }
 
     public static int MapOf(long item) => (int)(item >> 32);
@@ -45,7 +123,7 @@ internal sealed class KeyOrder
 
     private static long Item(int map, int number) => ((long)map << 32) | (uint)number;
 
-    private static int CommonBytes(IReadOnlyList<KeyMap> maps)
+    private static int CommonBytes(List<KeyMap> maps)
     {
         ReadOnlySpan<byte> first = default;
         var common = -1;
@@ -80,8 +158,9 @@ internal sealed class KeyOrder
         return prefix;
     }
 
-    private void SortRuns(IReadOnlyList<KeyMap> maps, int count)
+    private void SortRuns(List<KeyMap> maps)
     {
+        compared = maps;
         for (var start = 0; start < count;)
         {
             var end = start + 1;
@@ -89,8 +168,7 @@ internal sealed class KeyOrder
                 end++;
             if (end - start > 1)
             {
-                items.AsSpan(start, end - start).Sort((a, b) =>
-                    maps[MapOf(a)].KeyAt(NumberOf(a)).SequenceCompareTo(maps[MapOf(b)].KeyAt(NumberOf(b))));
+                items.AsSpan(start, end - start).Sort(byKey);
             }
 
             start = end;

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Millrace.StreamSql.Values;
 
 /// <summary>ISO 8601 in the forms the language knows, as ticks (100 ns) since 0001-01-01 UTC.</summary>
@@ -6,6 +8,8 @@ internal static class IsoTime
     /// <summary>Length of <c>yyyy-MM-ddTHH:mm:ss.fffffffZ</c>.</summary>
     public const int TextLength = 28;
 
+    private static readonly long[] FractionUnits = [0, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+
     private static readonly int[] DaysBefore = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
 
     /// <summary>
@@ -13,6 +17,59 @@ internal static class IsoTime
     /// digits beyond 100 ns are cut.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> text, out long ticks)
+        => (text.Length >= 20 && TryParseUsual(text, out ticks)) || TryParseAny(text, out ticks);
+
+    /// <summary>
+    /// <c>yyyy-MM-ddThh:mm:ss[.f{1,7}]Z</c>, which is what devices send: eight characters at a time. False for other forms.
+    /// </summary>
+    private static bool TryParseUsual(ReadOnlySpan<byte> text, out long ticks)
+    {
+        ticks = 0;
+
+        // Exclusive or with the form leaves 0 for punctuation and 0 … 9 for digits.
+        var date = BinaryPrimitives.ReadUInt64LittleEndian(text) ^ 0x2D30302D30303030;          // 0000-00-
+        var time = BinaryPrimitives.ReadUInt64LittleEndian(text[11..]) ^ 0x30303A30303A3030;    // 00:00:00
+        var day = BinaryPrimitives.ReadUInt16LittleEndian(text[8..]) ^ 0x3030UL;
+        if (!AreDigits(date) || !AreDigits(time) || !AreDigits(day) || text[10] != 'T' || text[^1] != 'Z'
+            || (date & 0xFF0000FF00000000) != 0 || (time & 0x0000FF0000FF0000) != 0)
+            return false;
+        var year = ((int)TwoDigits(date) * 100) + (int)TwoDigits(date >> 16);
+        var month = (int)TwoDigits(date >> 40);
+        var dayOfMonth = (int)TwoDigits(day);
+        var hour = TwoDigits(time);
+        var minute = TwoDigits(time >> 24);
+        var second = TwoDigits(time >> 48);
+        if (year < 1 || month is < 1 or > 12 || dayOfMonth < 1 || dayOfMonth > DaysInMonth(year, month) || hour > 23 || minute > 59 || second > 59)
+            return false;
+
+        long fraction = 0;
+        if (text.Length > 20)
+        {
+            var digits = text[20..^1];
+            if (text[19] != '.' || digits.Length is 0 or > 7)
+                return false;
+            foreach (var value in digits)
+            {
+                var digit = (uint)(value - '0');
+                if (digit > 9)
+                    return false;
+                fraction = (fraction * 10) + digit;
+            }
+
+            fraction *= FractionUnits[digits.Length];
+        }
+
+        ticks = (DaysTo(year, month, dayOfMonth) * TimeSpan.TicksPerDay)
+            + ((long)((hour * 3600) + (minute * 60) + second) * TimeSpan.TicksPerSecond) + fraction;
+        return true;
+    }
+
+    private static bool AreDigits(ulong bytes) => ((bytes | (bytes + 0x7676767676767676)) & 0x8080808080808080) == 0;
+
+    /// <summary>The number that the two lowest bytes are the digits of.</summary>
+    private static ulong TwoDigits(ulong bytes) => ((bytes & 15) * 10) + ((bytes >> 8) & 15);
+
+    private static bool TryParseAny(ReadOnlySpan<byte> text, out long ticks)
     {
         ticks = 0;
         if (text.Length < 10 || text[4] != '-' || text[7] != '-'

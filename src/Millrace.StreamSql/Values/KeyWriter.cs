@@ -181,10 +181,13 @@ internal sealed class KeyWriter
     {
         var start = offset;
         var escaped = false;
-        while (key[offset] != 0 || key[offset + 1] != 0)
+        while (true)
         {
-            escaped |= key[offset] == 0;
-            offset += key[offset] == 0 ? 2 : 1;
+            offset += key.AsSpan(offset).IndexOf((byte)0);
+            if (key[offset + 1] == 0)
+                break;
+            escaped = true;
+            offset += 2;
         }
 
         var length = offset - start;
