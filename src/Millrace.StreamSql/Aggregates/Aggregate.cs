@@ -61,6 +61,7 @@ internal sealed class AggregateSet
             References += aggregate.References;
             ArgumentCount += aggregate.Arguments.Length;
             IsConstantSize &= aggregate.IsConstantSize;
+            CountsRows &= aggregate is CountAggregate { Arguments.Length: 0 };
         }
 
         Words = Math.Max(Words, 1);
@@ -76,6 +77,9 @@ internal sealed class AggregateSet
 
     public bool IsConstantSize { get; } = true;
 
+    /// <summary>Every aggregate is COUNT(*): the number of rows says all.</summary>
+    public bool CountsRows { get; } = true;
+
     public void EvaluateArguments(Frame frame, Value[] target)
     {
         foreach (var aggregate in all)
@@ -86,14 +90,14 @@ internal sealed class AggregateSet
         }
     }
 
-    public void Add(Span<ulong> words, Span<object?> references, Value[] arguments)
+    public void Add(Span<ulong> words, Span<object?> references, ReadOnlySpan<Value> arguments)
     {
         foreach (var aggregate in all)
         {
             aggregate.Add(
                 words.Slice(aggregate.FirstWord, aggregate.Words),
                 aggregate.References == 0 ? [] : references.Slice(aggregate.FirstReference, aggregate.References),
-                arguments.AsSpan(aggregate.FirstArgument, aggregate.Arguments.Length));
+                arguments.Slice(aggregate.FirstArgument, aggregate.Arguments.Length));
         }
     }
 

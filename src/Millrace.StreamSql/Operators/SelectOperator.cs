@@ -116,7 +116,10 @@ internal sealed class SelectOperator : Operator, IWindowResults
         }
     }
 
-    public override bool UsesWatermarks => windows.Length > 0;
+    /// <summary>Rows come in order within each sub-stream only, so what can be forgotten is told by watermarks alone.</summary>
+    public bool TakesRowsByKey { get; init; }
+
+    public override bool UsesWatermarks => windows.Length > 0 || (TakesRowsByKey && analytics.Length > 0);
 
     public override long HeldBytes => windows.Sum(w => w.HeldBytes) + analytics.Sum(a => a.HeldBytes);
 
@@ -125,6 +128,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
         WindowKind.Tumbling => new TumblingWindow(aggregates, partitions, this, plan.Size, plan.Offset),
         WindowKind.Snapshot => new TumblingWindow(aggregates, partitions, this, 0, 0),
         WindowKind.Hopping => new HoppingWindow(aggregates, partitions, this, plan.Size, plan.Step, plan.Offset),
+        WindowKind.Sliding when aggregates.CountsRows => new SlidingCountWindow(aggregates, partitions, this, plan.Size),
         WindowKind.Sliding => new SlidingWindow(aggregates, partitions, this, plan.Size),
         _ => new SessionWindow(aggregates, partitions, this, plan.Size, plan.Step),
     };
@@ -187,7 +191,8 @@ internal sealed class SelectOperator : Operator, IWindowResults
         foreach (var analytic in analytics)
         {
             analytic.Commit(row.Time);
-            analytic.Sweep(row.Time);
+            if (!TakesRowsByKey)
+                analytic.Sweep(row.Time);
         }
 
         return true;
@@ -196,8 +201,15 @@ internal sealed class SelectOperator : Operator, IWindowResults
     private void Project(Row row)
     {
         var columns = program.Columns;
+        var target = result.Columns;
         for (var index = 0; index < columns.Length; index++)
-            columns[index].Evaluate(frame, out result.Columns[index]);
+        {
+            if (columns[index] is ColumnNode column)
+                target[index] = parts[column.Source].Columns[column.Column];
+            else
+                columns[index].Evaluate(frame, out target[index]);
+        }
+
         if (frame.Error is not null)
         {
             failures.Fail(query, row, frame.Error);
@@ -363,6 +375,12 @@ internal sealed class SelectOperator : Operator, IWindowResults
     {
         if (windows.Length > 0)
             AdvanceWindows(time);
+        if (TakesRowsByKey)
+        {
+            foreach (var analytic in analytics)
+                analytic.Sweep(time);
+        }
+
         Forward(time);
     }
 

@@ -11,70 +11,81 @@ namespace Millrace.StreamSql.Windows;
 /// </summary>
 internal sealed class MovingRows(AggregateSet aggregates)
 {
-    private struct Entry
-    {
-        public long Time;
-        public Value[] Arguments;
-        public ulong[]? Words;
-        public object?[]? References;
-    }
-
-    private Entry[] entries = new Entry[2];
+    private readonly int width = aggregates.ArgumentCount;
+    private long[] times = [];
+    private Value[] arguments = [];     // as many a row as the aggregates take
     private int first;
-    private int turn;       // entries before it have front accumulators
+    private int turn;       // rows before it have front accumulators
     private int last;
+    private int frontStart;     // the row whose front accumulator is the first
+    private ulong[] frontWords = [];
+    private object?[] frontReferences = [];
     private ulong[]? backWords;
     private object?[]? backReferences;
 
     public int Count => last - first;
 
-    public long FirstTime => entries[first].Time;
+    public long FirstTime => times[first];
 
     public long HeldBytes
-        => 120 + (entries.Length * 40L) + (Count * ((aggregates.ArgumentCount * 24L) + (aggregates.IsConstantSize ? aggregates.Words * 8L : 0)));
+        => 120 + (times.Length * 8L) + (arguments.Length * 24L) + (frontWords.Length * 8L) + (frontReferences.Length * 8L)
+            + ((backWords?.Length ?? 0) * 8L) + ((backReferences?.Length ?? 0) * 8L);
 
-    public void Add(long time, Value[] arguments)
+    public void Add(long time, ReadOnlySpan<Value> row)
     {
-        var own = arguments.Length == 0 ? [] : new Value[arguments.Length];
+        MakeRoom();
+        times[last] = time;
+        var own = arguments.AsSpan(last * width, width);
         for (var index = 0; index < own.Length; index++)
-            own[index] = arguments[index].Owned();
-        Append(new Entry { Time = time, Arguments = own });
+            own[index] = row[index].Owned();
+        last++;
         AddToBack(own);
     }
 
-    private void Append(in Entry entry)
+    private void MakeRoom()
     {
-        if (last == entries.Length)
+        if (last < times.Length)
+            return;
+        var live = last - first;
+        if (live * 2 <= times.Length && live > 0)
         {
-            var live = last - first;
-            var target = live * 2 > entries.Length ? new Entry[entries.Length * 2] : entries;
-            Array.Copy(entries, first, target, 0, live);
-            if (ReferenceEquals(target, entries))
-                Array.Clear(entries, live, last - live);
-            entries = target;
-            turn -= first;
-            last = live;
-            first = 0;
+            Array.Copy(times, first, times, 0, live);
+            Array.Copy(arguments, first * width, arguments, 0, live * width);
+            Array.Clear(arguments, live * width, (last - live) * width);
+        }
+        else
+        {
+            var capacity = Math.Max(2, times.Length + (times.Length / 2));
+            var moved = new long[capacity];
+            var movedArguments = width == 0 ? [] : new Value[capacity * width];
+            Array.Copy(times, first, moved, 0, live);
+            Array.Copy(arguments, first * width, movedArguments, 0, live * width);
+            times = moved;
+            arguments = movedArguments;
         }
 
-        entries[last++] = entry;
+        turn -= first;
+        frontStart -= first;
+        last = live;
+        first = 0;
     }
 
-    private void AddToBack(Value[] arguments)
+    private void AddToBack(ReadOnlySpan<Value> row)
     {
         if (!aggregates.IsConstantSize)
             return;
         backWords ??= new ulong[aggregates.Words];
         backReferences ??= aggregates.References == 0 ? [] : new object?[aggregates.References];
-        aggregates.Add(backWords, backReferences, arguments);
+        aggregates.Add(backWords, backReferences, row);
     }
 
     /// <summary>Removes rows at or before <paramref name="time"/>.</summary>
     public void RemoveThrough(long time)
     {
-        while (first < last && entries[first].Time <= time)
+        while (first < last && times[first] <= time)
         {
-            entries[first++] = default;
+            arguments.AsSpan(first * width, width).Clear();
+            first++;
             if (first > turn || (first == turn && first < last))
                 Turn();
         }
@@ -96,16 +107,29 @@ internal sealed class MovingRows(AggregateSet aggregates)
 
     private void BuildFront(int from, int to)
     {
+        var words = aggregates.Words;
+        var references = aggregates.References;
+        if (frontWords.Length < (to - from) * words)
+        {
+            frontWords = new ulong[(to - from) * words];
+            frontReferences = references == 0 ? [] : new object?[(to - from) * references];
+        }
+
+        Array.Clear(frontWords);
+        Array.Clear(frontReferences);
+        frontStart = from;
         for (var index = to - 1; index >= from; index--)
         {
-            ref var entry = ref entries[index];
-            entry.Words = new ulong[aggregates.Words];
-            entry.References = aggregates.References == 0 ? [] : new object?[aggregates.References];
-            aggregates.Add(entry.Words, entry.References, entry.Arguments);
+            aggregates.Add(FrontWords(index), FrontReferences(index), arguments.AsSpan(index * width, width));
             if (index + 1 < to)
-                aggregates.Merge(entry.Words, entry.References, entries[index + 1].Words, entries[index + 1].References);
+                aggregates.Merge(FrontWords(index), FrontReferences(index), FrontWords(index + 1), FrontReferences(index + 1));
         }
     }
+
+    private Span<ulong> FrontWords(int row) => frontWords.AsSpan((row - frontStart) * aggregates.Words, aggregates.Words);
+
+    private Span<object?> FrontReferences(int row)
+        => frontReferences.AsSpan((row - frontStart) * aggregates.References, aggregates.References);
 
     private void ClearBack()
     {
@@ -121,12 +145,12 @@ internal sealed class MovingRows(AggregateSet aggregates)
         if (!aggregates.IsConstantSize)
         {
             for (var index = first; index < last; index++)
-                aggregates.Add(words, references, entries[index].Arguments);
+                aggregates.Add(words, references, arguments.AsSpan(index * width, width));
             return;
         }
 
         if (first < turn)
-            aggregates.Merge(words, references, entries[first].Words, entries[first].References);
+            aggregates.Merge(words, references, FrontWords(first), FrontReferences(first));
         if (turn < last)
             aggregates.Merge(words, references, backWords, backReferences);
     }
@@ -137,8 +161,8 @@ internal sealed class MovingRows(AggregateSet aggregates)
         writer.Write(Math.Max(0, turn - first));
         for (var index = first; index < last; index++)
         {
-            writer.Write(entries[index].Time);
-            writer.Write(entries[index].Arguments.AsSpan());
+            writer.Write(times[index]);
+            writer.Write(arguments.AsSpan(index * width, width));
         }
     }
 
@@ -147,14 +171,21 @@ internal sealed class MovingRows(AggregateSet aggregates)
         first = turn = last = 0;
         ClearBack();
         var count = reader.ReadCount();
-        var before = reader.ReadInt();
+        turn = Math.Clamp(reader.ReadInt(), 0, count);
         for (var index = 0; index < count; index++)
-            Append(new Entry { Time = reader.ReadLong(), Arguments = reader.ReadValues() });
-        turn = Math.Clamp(before, 0, count);
+        {
+            MakeRoom();
+            times[last] = reader.ReadLong();
+            if (reader.ReadValues() is var row && row.Length != width)
+                throw new InvalidDataException("the snapshot is damaged: a row has too many or too few values");
+            row.CopyTo(arguments.AsSpan(last * width, width));
+            last++;
+        }
+
         if (aggregates.IsConstantSize)
             BuildFront(0, turn);
         for (var index = turn; index < last; index++)
-            AddToBack(entries[index].Arguments);
+            AddToBack(arguments.AsSpan(index * width, width));
     }
 }
 
