@@ -43,6 +43,12 @@ public sealed class OutputRow
     /// <summary>Timestamp in ticks of 100 ns since 0001-01-01 UTC.</summary>
     public long TimestampTicks { get; private set; }
 
+    /// <summary>
+    /// Whether the rows of this output come in order of their timestamps. They do, except where sub-streams (TIMESTAMP BY … OVER)
+    /// need not wait for each other; then they do within each.
+    /// </summary>
+    public bool IsTimeOrdered { get; internal init; } = true;
+
     public DateTime Timestamp => new(Math.Clamp(TimestampTicks, 0, DateTime.MaxValue.Ticks), DateTimeKind.Utc);
 
     /// <summary>The row as a JSON object in UTF-8, valid during the call.</summary>

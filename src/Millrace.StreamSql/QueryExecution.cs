@@ -74,7 +74,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             var list = new List<InputStream>();
             foreach (var stream in input.Streams)
             {
-                var source = new InputStream(stream, query.Options, order, this, this);
+                var source = new InputStream(stream, query.Options, order, this, this) { ReleasesByKey = plan.PermitsKeyOrder(stream) };
                 list.Add(source);
                 operators.Add(source);
                 producers.Add(stream, source);
@@ -88,7 +88,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         Wire(producers, unionColumns);
         for (var index = 0; index < plan.Outputs.Count; index++)
         {
-            var target = new OutputOperator(plan.Outputs[index].Name, index, outputItems[index], sink);
+            var target = new OutputOperator(plan.Outputs[index].Name, index, outputItems[index], !plan.TakesRowsByKey(plan.Outputs[index]), sink);
             operators.Add(target);
             outputs.Add(target);
             for (var port = 0; port < plan.Outputs[index].Queries.Count; port++)
@@ -200,7 +200,10 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             DistinctColumns = select.DistinctColumns,
             Columns = [.. select.Result.Columns],
         };
-        var result = new SelectOperator(program, select.Query, this, query.Options.Partitions);
+        var result = new SelectOperator(program, select.Query, this, query.Options.Partitions)
+        {
+            TakesRowsByKey = plan.TakesRowsByKey(select),
+        };
         last.Targets.Add((result, 0));
         operators.Add(result);
         return result;
@@ -251,7 +254,9 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         if (stopped)
             throw new QueryMemoryException("the query has been stopped: its state exceeded the memory limit");
         var reader = inputs[input];
-        current = new EventOrigin
+        foreach (var stream in reader.Streams)
+            stream.ReleaseDue(arrivalTicks);
+        var origin = new EventOrigin
         {
             Number = ++events,
             Arrival = arrivalTicks,
@@ -260,13 +265,12 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         };
         var row = reader.DirectRow;
         var isObject = reader.Direct.TryRead(payload, row.Columns);
-        currentPayload = reader.Direct.Buffer;
-        currentLength = reader.Direct.Length;
-        row.Event = current.Number;
+        BeginEvent(origin, reader.Direct);
+        row.Event = origin.Number;
         string? reason = null;
         if (!isObject)
             reason = "the payload is not one JSON object";
-        else if (!TryComplete(reader.Plan, current, row, out var column))
+        else if (!TryComplete(reader.Plan, origin, row, out var column))
             reason = $"the field {column} cannot be converted to its declared type";
         if (reason is not null)
         {
@@ -278,11 +282,23 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         else
         {
             foreach (var stream in reader.Streams)
-                stream.Push(row, current, payload);
+            {
+                // A stream may have released events that waited.
+                BeginEvent(origin, reader.Direct);
+                stream.Push(row, origin, payload);
+            }
         }
 
         if (events % MemoryCheckEvents == 0)
             CheckMemory();
+    }
+
+    /// <summary>From here on a failing row of this event is a dead letter with this payload.</summary>
+    private void BeginEvent(in EventOrigin origin, EventReader reader)
+    {
+        current = origin;
+        currentPayload = reader.Buffer;
+        currentLength = reader.Length;
     }
 
     private void CheckMemory()
@@ -375,9 +391,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         var reader = inputs[input.Index];
         reader.Waiting.TryRead(payload, reader.WaitingRow.Columns);
         TryComplete(input, origin, reader.WaitingRow, out _);
-        current = origin;
-        currentPayload = reader.Waiting.Buffer;
-        currentLength = reader.Waiting.Length;
+        BeginEvent(origin, reader.Waiting);
         return reader.WaitingRow;
     }
 

@@ -321,4 +321,43 @@ public sealed class LanguageTests
 
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
     }
+
+    [Fact]
+    public void Two_clocks_over_one_input_do_not_disturb_each_other()
+    {
+        // The third event releases the second for the first query; the second query still sees it at its own arrival.
+        var options = new CompileOptions { Inputs = ["m"], OutOfOrder = TimeSpan.FromSeconds(2) };
+        var (run, counters) = Sql.RunCounted(
+            "SELECT n, System.Timestamp() AS t INTO a FROM m TIMESTAMP BY ts SELECT n, n / zero AS z, System.Timestamp() AS t INTO b FROM m",
+            options,
+            """08:00:00 {"n":1,"zero":1,"ts":"2026-03-02T08:00:00Z"}""",
+            """08:00:01 {"n":2,"zero":1,"ts":"2026-03-02T08:00:01Z"}""",
+            """08:00:09 {"n":3,"zero":1,"ts":"2026-03-02T08:00:09Z"}""",
+            """08:00:10 {"n":4,"zero":0,"ts":"2026-03-02T08:00:10Z"}""");
+
+        Assert.Equal(
+            ["""{"n":1,"z":1,"t":"2026-03-02T08:00:00.0000000Z"}""", """{"n":2,"z":2,"t":"2026-03-02T08:00:01.0000000Z"}""", """{"n":3,"z":3,"t":"2026-03-02T08:00:09.0000000Z"}"""],
+            run.Rows["b"]);
+        Assert.Equal(4, run.Rows["a"].Count);
+        Assert.Equal(1, counters.Bad);
+    }
+
+    [Fact]
+    public void A_device_with_a_clock_of_its_own_does_not_wait_for_the_others()
+    {
+        var run = new CaseRun();
+        var execution = Sql.Compile("SELECT id, v - LAG(v) OVER (PARTITION BY id LIMIT DURATION(hour, 1)) AS used FROM m TIMESTAMP BY ts OVER id").Query!.Start(run);
+        foreach (var text in new[]
+        {
+            """08:00:10 {"id":"ahead","v":1,"ts":"2026-03-02T08:00:14Z"}""",
+            """08:00:11 {"id":"behind","v":5,"ts":"2026-03-02T08:00:08Z"}""",
+            """08:00:12 {"id":"behind","v":7,"ts":"2026-03-02T08:00:09Z"}""",
+        })
+        {
+            var (_, ticks, payload) = Sql.Parse(text);
+            execution.PushAt(0, ticks, payload);
+        }
+
+        Assert.Equal(["""{"id":"ahead","used":null}""", """{"id":"behind","used":null}""", """{"id":"behind","used":2}"""], run.Rows["output"]);
+    }
 }

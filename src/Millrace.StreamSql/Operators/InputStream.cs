@@ -31,10 +31,11 @@ internal interface IWaitingEventReader
 
 /// <summary>
 /// The ordering step of one input under one TIMESTAMP BY: late, early and out-of-order policies, then release in order of
-/// (timestamp, arrival) up to the low-water mark. Hot.
+/// (timestamp, arrival) up to the low-water mark; with <see cref="ReleasesByKey"/> in that order within each sub-stream, up to
+/// the sub-stream's own mark. Hot.
 /// </summary>
 internal sealed class InputStream(
-    StreamRelation stream, CompileOptions options, OrderCounters counters, IFailureSink failures, IWaitingEventReader reader) : Operator
+    StreamRelation stream, CompileOptions options, OrderCounters counters, IFailureSink failures, IWaitingEventReader waitingEvents) : Operator
 {
     /// <summary>An event further ahead of its arrival has a broken clock.</summary>
     private const long EarlyMax = 5 * TimeSpan.TicksPerMinute;
@@ -52,6 +53,8 @@ internal sealed class InputStream(
     private readonly bool drops = options.Policy == OrderPolicy.Drop;
     private readonly Frame frame = new() { Sources = new Row[1] };
     private readonly PriorityQueue<Waiting, (long Time, long Number)> waiting = new();
+    private readonly Dictionary<int, PriorityQueue<Waiting, (long Time, long Number)>> waitingByKey = [];
+    private readonly PriorityQueue<int, (long Time, long Number)> dueByKey = new();      // may name rows that are gone
     private readonly KeyWriter key = new();
     private readonly KeyMap keys = new();
     private readonly Chunked<long> highestByKey = new();
@@ -62,7 +65,13 @@ internal sealed class InputStream(
 
     public long LowWater => lowWater;
 
-    public override long HeldBytes => waitingBytes + (waiting.Count * 64L) + keys.HeldBytes;
+    /// <summary>
+    /// No reader compares rows of different sub-streams: a row need not wait for the others'. Set before the first event.
+    /// </summary>
+    public bool ReleasesByKey { get; init; }
+
+    public override long HeldBytes
+        => waitingBytes + ((waiting.Count + dueByKey.Count) * 64L) + (waitingByKey.Count * 160L) + keys.HeldBytes + highestByKey.HeldBytes;
 
     public override void OnRow(int port, Row row) => throw new NotSupportedException("an input has no input");
 
@@ -81,6 +90,12 @@ internal sealed class InputStream(
         }
 
         arrival = Math.Max(arrival, origin.Arrival);
+        if (ReleasesByKey)
+        {
+            PushByKey(row, origin, payload);
+            return;
+        }
+
         if (!TryTime(row, origin, out var time))
         {
             Raise(arrival - late);
@@ -100,13 +115,81 @@ internal sealed class InputStream(
         }
         else
         {
-            var copy = ArrayPool<byte>.Shared.Rent(payload.Length);
-            payload.CopyTo(copy);
-            waitingBytes += copy.Length;
-            waiting.Enqueue(new Waiting(origin, copy, payload.Length, isRented: true), (time, origin.Number));
+            waiting.Enqueue(Keep(origin, payload), (time, origin.Number));
         }
 
         Raise(mark);
+    }
+
+    private Waiting Keep(in EventOrigin origin, ReadOnlySpan<byte> payload)
+    {
+        var copy = ArrayPool<byte>.Shared.Rent(payload.Length);
+        payload.CopyTo(copy);
+        waitingBytes += copy.Length;
+        return new Waiting(origin, copy, payload.Length, isRented: true);
+    }
+
+    /// <summary>
+    /// Comes before the event that arrives then: releases of every sub-stream what a mark with this arrival would have, so that
+    /// the order of the rows does not depend on marks.
+    /// </summary>
+    public void ReleaseDue(long time)
+    {
+        if (ReleasesByKey)
+            Advance(time);
+    }
+
+    private void PushByKey(Row row, in EventOrigin origin, ReadOnlySpan<byte> payload)
+    {
+        if (!TryTime(row, origin, out var time))
+            return;
+        var entry = keys.Find(key.Key, KeyMap.HashOf(key.Key));
+        var mark = Math.Max(Minus(highestByKey.One(entry), outOfOrder), arrival - late);
+        var waits = waitingByKey.GetValueOrDefault(entry);
+        if (waits is null && time <= mark)
+        {
+            row.Time = time;
+            row.Event = origin.Number;
+            Emit(row);
+            return;
+        }
+
+        Wait(entry, Keep(origin, payload), (time, origin.Number));
+        Release(entry, mark);
+    }
+
+    private void Wait(int entry, in Waiting next, (long Time, long Number) priority)
+    {
+        if (!waitingByKey.TryGetValue(entry, out var waits))
+            waitingByKey.Add(entry, waits = new PriorityQueue<Waiting, (long, long)>());
+        waits.Enqueue(next, priority);
+        dueByKey.Enqueue(entry, priority);
+    }
+
+    private void Release(int entry, long mark)
+    {
+        var waits = waitingByKey[entry];
+        while (waits.TryPeek(out _, out var priority) && priority.Time <= mark)
+            ReleaseFirst(entry, waits);
+    }
+
+    private void ReleaseFirst(int entry, PriorityQueue<Waiting, (long Time, long Number)> waits)
+    {
+        waits.TryDequeue(out var next, out var priority);
+        if (waits.Count == 0)
+            waitingByKey.Remove(entry);
+        Release(next, priority.Time);
+    }
+
+    private void Release(in Waiting next, long time)
+    {
+        var row = waitingEvents.Read(stream.Input, next.Origin, next.Payload.AsSpan(0, next.Length));
+        row.Time = time;
+        row.Event = next.Origin.Number;
+        Emit(row);
+        waitingBytes -= next.Payload.Length;
+        if (next.IsRented)
+            ArrayPool<byte>.Shared.Return(next.Payload);
     }
 
     /// <summary>Applies the policies; false when the event goes no further.</summary>
@@ -220,13 +303,15 @@ internal sealed class InputStream(
         while (waiting.TryPeek(out var next, out var priority) && priority.Time <= mark)
         {
             waiting.Dequeue();
-            var row = reader.Read(stream.Input, next.Origin, next.Payload.AsSpan(0, next.Length));
-            row.Time = priority.Time;
-            row.Event = next.Origin.Number;
-            Emit(row);
-            waitingBytes -= next.Payload.Length;
-            if (next.IsRented)
-                ArrayPool<byte>.Shared.Return(next.Payload);
+            Release(next, priority.Time);
+        }
+
+        // One row at a time, so that rows of all sub-streams come in order of (timestamp, arrival).
+        while (dueByKey.TryPeek(out var entry, out var due) && due.Time <= mark)
+        {
+            dueByKey.Dequeue();
+            if (waitingByKey.TryGetValue(entry, out var waits) && waits.TryPeek(out _, out var first) && first == due)
+                ReleaseFirst(entry, waits);
         }
 
         Forward(mark);
@@ -244,8 +329,9 @@ internal sealed class InputStream(
             writer.Write(highestByKey.One(entry));
         }
 
-        writer.Write(waiting.Count);
-        foreach (var (next, priority) in waiting.UnorderedItems.OrderBy(i => i.Priority))
+        var rows = waiting.UnorderedItems.Concat(waitingByKey.Values.SelectMany(w => w.UnorderedItems)).OrderBy(i => i.Priority).ToList();
+        writer.Write(rows.Count);
+        foreach (var (next, priority) in rows)
         {
             writer.Write(priority.Time);
             writer.Write(next.Origin.Number);
@@ -279,7 +365,18 @@ internal sealed class InputStream(
             origin.Device = device.Length == 0 ? null : device;
             var payload = reader.ReadBytes();
             waitingBytes += payload.Length;
-            waiting.Enqueue(new Waiting(origin, payload, payload.Length, isRented: false), (time, origin.Number));
+            var next = new Waiting(origin, payload, payload.Length, isRented: false);
+            if (!ReleasesByKey)
+            {
+                waiting.Enqueue(next, (time, origin.Number));
+                continue;
+            }
+
+            frame.Sources[0] = waitingEvents.Read(stream.Input, origin, payload);
+            frame.Error = null;
+            if (!TryKey(frame.Sources[0], origin))
+                throw new InvalidDataException("the snapshot is damaged: a waiting event has no key");
+            Wait(keys.Find(key.Key, KeyMap.HashOf(key.Key)), next, (time, origin.Number));
         }
     }
 }

@@ -4,10 +4,11 @@ using Millrace.StreamSql.State;
 namespace Millrace.StreamSql.Operators;
 
 /// <summary>Numbers the rows of one output and hands them to the sink; several queries are merged by time and statement.</summary>
-internal sealed class OutputOperator(string name, int ordinal, OutputItem[][] items, IQuerySink sink) : MergingOperator(items.Length)
+internal sealed class OutputOperator(string name, int ordinal, OutputItem[][] items, bool isTimeOrdered, IQuerySink sink)
+    : MergingOperator(items.Length)
 {
     private readonly Frame frame = new() { Sources = new Row[1] };
-    private readonly OutputRow output = new();
+    private readonly OutputRow output = new() { IsTimeOrdered = isTimeOrdered };
 
     public long NextNumber { get; private set; }
 
