@@ -425,7 +425,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     /// <summary>Replaces the rows of a reference input; they count for every row processed from now on.</summary>
     /// <param name="name">Name of the reference input; one that the script does not read is ignored.</param>
     /// <param name="rows">One JSON object per row, UTF-8; copied.</param>
-    /// <exception cref="ArgumentException">A row is not one JSON object.</exception>
+    /// <exception cref="InvalidDataException">A row is not one JSON object.</exception>
     public void SetReference(string name, IEnumerable<ReadOnlyMemory<byte>> rows)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -439,7 +439,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         foreach (var bytes in rows)
         {
             if (!reader.TryRead(bytes.Span, row.Columns))
-                throw new ArgumentException($"row {read.Count + 1} of the reference input {name} is not one JSON object", nameof(rows));
+                throw new InvalidDataException($"row {read.Count + 1} of the reference input {name} is not one JSON object");
             read.Add(row.Owned());
         }
 

@@ -306,7 +306,9 @@ internal sealed class Binder
 
         if (IsInput(name))
             return StreamOf(InputOf(name), source, query);
-        expressions.Error(source.Name.Position, $"unknown input or step {name}");
+        string[] known = [.. steps.Keys, .. options.Inputs];
+        var hint = known.Length is 0 or > 5 ? "" : $" (there is {string.Join(", ", known)})";
+        expressions.Error(source.Name.Position, $"unknown input or step {name}{hint}");
         return Unknown(name);
     }
 

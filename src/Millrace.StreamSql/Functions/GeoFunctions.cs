@@ -1,10 +1,11 @@
+using System.Globalization;
 using Millrace.StreamSql.Expressions;
 using Millrace.StreamSql.Json;
 using Millrace.StreamSql.Values;
 
 namespace Millrace.StreamSql.Functions;
 
-/// <summary>Geospatial functions over GeoJSON records (coordinates are longitude, latitude).</summary>
+/// <summary>Geospatial functions over GeoJSON records and well-known text (coordinates are longitude, latitude).</summary>
 internal static class GeoFunctions
 {
     private const double EarthRadius = 6_371_008.8;
@@ -77,6 +78,8 @@ internal static class GeoFunctions
 
     private static bool TryShape(in Value value, out Shape shape)
     {
+        if (value.IsText)
+            return TryWellKnownText(Conversion.ToClrString(value), out shape);
         shape = null!;
         if (value.Kind != Kind.Record
             || !JsonText.TryGetField(value, "type"u8, out var type) || !type.IsText
@@ -119,6 +122,58 @@ internal static class GeoFunctions
 
         shape = new Shape(dimension, rings);
         return true;
+    }
+
+    /// <summary>POINT(x y), LINESTRING(x y, …), POLYGON((x y, …), …).</summary>
+    private static bool TryWellKnownText(string text, out Shape shape)
+    {
+        shape = null!;
+        var open = text.IndexOf('(', StringComparison.Ordinal);
+        var body = text.AsSpan().TrimEnd();
+        if (open < 0 || body[^1] != ')')
+            return false;
+        body = body[(open + 1)..^1].Trim();
+        var dimension = text.AsSpan(0, open).Trim().ToString().ToUpperInvariant() switch
+        {
+            "POINT" => 0,
+            "LINESTRING" => 1,
+            "POLYGON" => 2,
+            _ => -1,
+        };
+        var rings = new List<Point[]>();
+        if (dimension < 2)
+        {
+            rings.Add(PointsOf(body));
+        }
+        else
+        {
+            if (body.Length < 2 || body[0] != '(' || body[^1] != ')')
+                return false;
+            foreach (var ring in body[1..^1].ToString().Split(')'))
+                rings.Add(PointsOf(ring.AsSpan().TrimStart(" \t\r\n,(")));
+        }
+
+        var least = dimension switch { 0 => 1, 1 => 2, _ => 3 };
+        if (dimension < 0 || rings.Exists(r => r.Length < least) || (dimension == 0 && rings[0].Length > 1))
+            return false;
+        shape = new Shape(dimension, rings);
+        return true;
+    }
+
+    /// <summary>x y, x y, …; empty when it is not that.</summary>
+    private static Point[] PointsOf(ReadOnlySpan<char> text)
+    {
+        var points = new List<Point>();
+        foreach (var pair in text.ToString().Split(','))
+        {
+            if (pair.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries) is not [var x, var y]
+                || !double.TryParse(x, NumberStyles.Float, CultureInfo.InvariantCulture, out var longitude)
+                || !double.TryParse(y, NumberStyles.Float, CultureInfo.InvariantCulture, out var latitude))
+                return [];
+            points.Add(new Point(longitude, latitude));
+        }
+
+        return [.. points];
     }
 
     private static bool TryPoints(in Value array, out Point[] points)

@@ -29,7 +29,8 @@ internal sealed class AnomalyPlan : AnalyticPlan
 
 /// <summary>
 /// Spikes and dips: distance of a value from the median of its history in robust standard deviations (1.4826 times the median
-/// absolute deviation, at least a thousandth of the median). Change points: the later half of the history against the
+/// absolute deviation, at least a thousandth of the median; where most values are the same, the root mean square of the distances
+/// or a fiftieth of the median). Change points: the later half of the history against the
 /// earlier one. Score is that distance; the limit grows with the confidence (95: 4.5).
 /// </summary>
 internal sealed class Anomaly(AnomalyPlan plan, int partitions) : Analytic(plan, partitions)
@@ -110,8 +111,12 @@ internal sealed class Anomaly(AnomalyPlan plan, int partitions) : Analytic(plan,
     private static double Robust(double[] history, double value)
     {
         var median = Median([.. history]);
-        var deviation = 1.4826 * Median([.. history.Select(v => Math.Abs(v - median))]);
-        deviation = Math.Max(deviation, Math.Max(Math.Abs(median) / 1000, 1e-9));
+        double[] distances = [.. history.Select(v => Math.Abs(v - median))];
+        var square = distances.Average(d => d * d);
+        var deviation = 1.4826 * Median(distances);
+        deviation = deviation > 0
+            ? Math.Max(deviation, Math.Max(Math.Abs(median) / 1000, 1e-9))
+            : Math.Max(Math.Sqrt(square), Math.Max(Math.Abs(median) / 50, 1e-9));
         return Math.Clamp((value - median) / deviation, -1e12, 1e12);
     }
 

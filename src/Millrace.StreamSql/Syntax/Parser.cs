@@ -316,7 +316,7 @@ internal sealed class Parser
 
         var expression = ParseExpression();
         if (Accept("AS"))
-            return new SelectItem(start) { Expression = expression, Alias = ExpectName("a column name").Name };
+            return new SelectItem(start) { Expression = expression, Alias = ExpectColumnName() };
         if (IsName(Current))
         {
             var alias = Current.Text;
@@ -325,6 +325,15 @@ internal sealed class Parser
         }
 
         return new SelectItem(start) { Expression = expression };
+    }
+
+    /// <summary>Behind AS a string in quotes can only be a name.</summary>
+    private string ExpectColumnName()
+    {
+        if (Current.Kind != TokenKind.Text)
+            return ExpectName("a column name").Name;
+        index++;
+        return Peek(-1).Text;
     }
 
     private bool IsStarPath(out PathPart[] path)

@@ -14,6 +14,7 @@ internal sealed class EventFile : IDisposable
     private readonly string path;
     private readonly FileStream stream;
     private readonly List<EventTimeReader> clocks;
+    private readonly EventTimeReader wrapper = EventTimeReader.ForField("t");
     private byte[] buffer = new byte[1 << 20];
     private int start;
     private int end;
@@ -83,9 +84,7 @@ internal sealed class EventFile : IDisposable
         {
             using var document = JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 1024 });
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || root.EnumerateObject().Count() != 2
-                || !root.TryGetProperty("t", out var time) || time.ValueKind != JsonValueKind.String
-                || !DateTimeOffset.TryParse(time.GetString(), null, System.Globalization.DateTimeStyles.AssumeUniversal, out var arrival))
+            if (root.ValueKind != JsonValueKind.Object || root.EnumerateObject().Count() != 2 || !wrapper.TryRead(text.Span, out var arrival))
                 return false;
             if (root.TryGetProperty("event", out var inner))
                 Event = Encoding.UTF8.GetBytes(inner.GetRawText());
@@ -93,7 +92,7 @@ internal sealed class EventFile : IDisposable
                 Event = Encoding.UTF8.GetBytes(raw.GetString()!);
             else
                 return false;
-            SetArrival(arrival.UtcTicks);
+            SetArrival(arrival);
             return true;
         }
         catch (JsonException)
@@ -142,9 +141,12 @@ internal sealed class EventFile : IDisposable
             Array.Resize(ref buffer, buffer.Length * 2);
         }
 
-        var read = stream.Read(buffer, end, buffer.Length - end);
+        var isFirst = stream.Position == 0;
+        var read = isFirst ? stream.ReadAtLeast(buffer, 3, throwOnEndOfStream: false) : stream.Read(buffer, end, buffer.Length - end);
         end += read;
         isLast = read == 0;
+        if (isFirst && buffer.AsSpan(0, end).StartsWith("\uFEFF"u8))
+            start = 3;
     }
 
     public void Dispose() => stream.Dispose();

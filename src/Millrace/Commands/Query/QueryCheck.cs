@@ -27,9 +27,9 @@ internal static class QueryCheck
         {
             return File.ReadAllText(file);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (UnreadableFile.IsReason(failure))
         {
-            throw new CommandException($"cannot read the script {file}: {failure.Message}", failure);
+            throw UnreadableFile.For("the script", file, failure);
         }
     }
 }

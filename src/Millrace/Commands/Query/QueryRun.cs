@@ -42,14 +42,13 @@ internal sealed class QueryRun
 
         try
         {
-            using var rows = new RowFiles(OutputFolder, query.Outputs);
-            var (counters, events) = Recorded is null ? RunOverFiles(query, rows, errors, cancel) : RunOverData(definition, query, rows, Recorded, errors, cancel);
+            var (counters, events) = Recorded is null ? RunOverFiles(query, errors, cancel) : RunOverData(definition, query, Recorded, errors, cancel);
             output.WriteLine(
                 $"{events} events, {counters.Rows} rows, bad {counters.Bad}, late {counters.Late}, "
                 + $"early {counters.Early}, out of order {counters.OutOfOrder}");
             return ExitCode.Done;
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or ArgumentException or InvalidDataException
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException
             or QueryMemoryException)
         {
             throw new CommandException(failure.Message, failure);
@@ -71,20 +70,33 @@ internal sealed class QueryRun
         [.. References.Select(r => new JobInput(r.Name, new ReferenceSource(r.File, null, null, null, TimeSpan.Zero)))], [], StartKind.Beginning, 0,
         LateArrival, OutOfOrder, Drops ? OrderPolicy.Drop : OrderPolicy.Adjust, JobDefinition.MemoryLimitMbDefault, []);
 
-    private (QueryCounters Counters, long Events) RunOverFiles(CompiledQuery query, RowFiles rows, TextWriter errors, CancellationToken cancel)
+    private (QueryCounters Counters, long Events) RunOverFiles(CompiledQuery query, TextWriter errors, CancellationToken cancel)
     {
-        var execution = query.Start(rows);
-        SetReferences(execution);
-        Feed(query, execution, errors, cancel);
-        return (execution.Counters, execution.Counters.Events);
+        // Rows of an earlier run are overwritten only when everything that is read can be read.
+        var files = OpenInputs(query);
+        try
+        {
+            var references = ReadReferences();
+            using var rows = new RowFiles(OutputFolder, query.Outputs);
+            var execution = query.Start(rows);
+            SetReferences(execution, references);
+            Feed(files, execution, errors, cancel);
+            return (execution.Counters, execution.Counters.Events);
+        }
+        finally
+        {
+            files.ForEach(f => f.Dispose());
+        }
     }
 
     private (QueryCounters Counters, long Events) RunOverData(
-        JobDefinition definition, CompiledQuery query, RowFiles rows, RecordedRange range, TextWriter errors, CancellationToken cancel)
+        JobDefinition definition, CompiledQuery query, RecordedRange range, TextWriter errors, CancellationToken cancel)
     {
         using var log = DataFolders.OpenLog(range.Folder);
+        var references = ReadReferences();
+        using var rows = new RowFiles(OutputFolder, query.Outputs);
         var run = new RecordedRun(definition, query, rows, tenant: 0);
-        SetReferences(run.Execution);
+        SetReferences(run.Execution, references);
         var progress = new Progress(errors);
         run.Run(
             new RecordedInHistory(log, new ArchiveReader(Path.Combine(range.Folder, "history"), missing => errors.WriteLine($"millrace: not read: {missing}"))),
@@ -101,56 +113,76 @@ internal sealed class QueryRun
         return (run.Counters, run.Readings);
     }
 
-    private void SetReferences(QueryExecution execution)
+    private List<(string Name, List<ReadOnlyMemory<byte>> Rows)> ReadReferences()
     {
+        var references = new List<(string, List<ReadOnlyMemory<byte>>)>();
         foreach (var (name, file) in References)
-            execution.SetReference(name, ReferenceFile.Read(file));
+        {
+            try
+            {
+                references.Add((name, [.. ReferenceFile.Read(file)]));
+            }
+            catch (Exception failure) when (UnreadableFile.IsReason(failure))
+            {
+                throw UnreadableFile.For($"the reference input {name}", file, failure);
+            }
+        }
+
+        return references;
     }
 
-    private void Feed(CompiledQuery query, QueryExecution execution, TextWriter errors, CancellationToken cancel)
+    private static void SetReferences(QueryExecution execution, List<(string Name, List<ReadOnlyMemory<byte>> Rows)> references)
+    {
+        foreach (var (name, rows) in references)
+            execution.SetReference(name, rows);
+    }
+
+    private List<EventFile> OpenInputs(CompiledQuery query)
     {
         var files = new List<EventFile>();
-        try
+        foreach (var (name, file) in Inputs)
         {
-            foreach (var (name, file) in Inputs)
+            // An input that no query reads is not an error: its file is simply not needed.
+            if (query.InputOrdinal(name) is not (>= 0 and var ordinal))
+                continue;
+            try
             {
-                // An input that no query reads is not an error: its file is simply not needed.
-                if (query.InputOrdinal(name) is >= 0 and var ordinal)
-                    files.Add(new EventFile(file, ordinal, Clocks(query, ordinal)));
+                files.Add(new EventFile(file, ordinal, Clocks(query, ordinal)));
+            }
+            catch (Exception failure) when (UnreadableFile.IsReason(failure))
+            {
+                files.ForEach(f => f.Dispose());
+                throw UnreadableFile.For($"the input {name}", file, failure);
+            }
+        }
+
+        return files;
+    }
+
+    private static void Feed(List<EventFile> inputs, QueryExecution execution, TextWriter errors, CancellationToken cancel)
+    {
+        var files = inputs.FindAll(f => f.MoveNext());
+        var progress = new Progress(errors);
+        for (long count = 0; files.Count > 0; count++)
+        {
+            var next = files[0];
+            for (var index = 1; index < files.Count; index++)
+            {
+                if (files[index].ArrivalTicks < next.ArrivalTicks)
+                    next = files[index];
             }
 
-            files.RemoveAll(f => !f.MoveNext());
-            var progress = new Progress(errors);
-            for (long count = 0; files.Count > 0; count++)
-            {
-                var next = files[0];
-                for (var index = 1; index < files.Count; index++)
-                {
-                    if (files[index].ArrivalTicks < next.ArrivalTicks)
-                        next = files[index];
-                }
-
-                execution.PushAt(next.Ordinal, next.ArrivalTicks, next.Event.Span);
-                if (!next.MoveNext())
-                {
-                    next.Dispose();
-                    files.Remove(next);
-                }
-
-                if (count % 4096 != 0)
-                    continue;
-                cancel.ThrowIfCancellationRequested();
-                progress.Show($"{count:N0} events, {files.Sum(f => f.ReadBytes) / 1048576:N0} of {files.Sum(f => f.TotalBytes) / 1048576:N0} MiB");
-            }
-
-            execution.Complete();
-            progress.End();
+            execution.PushAt(next.Ordinal, next.ArrivalTicks, next.Event.Span);
+            if (!next.MoveNext())
+                files.Remove(next);
+            if (count % 4096 != 0)
+                continue;
+            cancel.ThrowIfCancellationRequested();
+            progress.Show($"{count:N0} events, {files.Sum(f => f.ReadBytes) / 1048576:N0} of {files.Sum(f => f.TotalBytes) / 1048576:N0} MiB");
         }
-        finally
-        {
-            foreach (var file in files)
-                file.Dispose();
-        }
+
+        execution.Complete();
+        progress.End();
     }
 
     private List<EventTimeReader> Clocks(CompiledQuery query, int ordinal)

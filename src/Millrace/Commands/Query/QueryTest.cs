@@ -30,7 +30,8 @@ internal static class QueryTest
             }
 
             failed++;
-            output.WriteLine($"FAILED {Path.GetFileNameWithoutExtension(file)}: {difference}");
+            var name = file == folder ? Path.GetFileName(file) : Path.GetRelativePath(folder, file);
+            output.WriteLine($"FAILED {Path.ChangeExtension(name, null)}: {difference}");
         }
 
         output.WriteLine($"{passed} passed, {failed} failed");

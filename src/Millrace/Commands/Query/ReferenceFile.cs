@@ -40,15 +40,15 @@ internal static class ReferenceFile
     {
         var index = 0;
         var header = ReadRecord(text, ref index);
-        while (index < text.Length)
+        for (var number = 1; index < text.Length; number++)
         {
             var fields = ReadRecord(text, ref index);
             if (fields is [""])
                 continue;
             if (fields.Count > header.Count)
-                throw new InvalidDataException($"{path} has a row with {fields.Count} fields under a header of {header.Count}");
+                throw new InvalidDataException($"{path}: row {number} has {fields.Count} fields under a header of {header.Count}");
             using var row = new MemoryStream();
-            using (var writer = new Utf8JsonWriter(row))
+            using (var writer = new Utf8JsonWriter(row, RowFiles.Readable))
             {
                 writer.WriteStartObject();
                 for (var column = 0; column < fields.Count; column++)

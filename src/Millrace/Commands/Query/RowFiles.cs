@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Millrace.StreamSql;
 
@@ -7,6 +8,11 @@ namespace Millrace.Commands.Query;
 /// <summary>Writes rows to DIR/OUTPUT.jsonl and bad events to DIR/dead-letter.jsonl.</summary>
 internal sealed class RowFiles : IQuerySink, IDisposable
 {
+    private const string DeadLetters = "dead-letter";
+
+    /// <summary>Quotes, umlauts and the like as they are: people read these files.</summary>
+    public static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     private readonly List<FileStream> outputs = [];
     private readonly FileStream deadLetters;
 
@@ -15,13 +21,24 @@ internal sealed class RowFiles : IQuerySink, IDisposable
         foreach (var name in names)
         {
             if (name.AsSpan().ContainsAny(Path.GetInvalidFileNameChars()) || name is "." or ".." or "")
-                throw new ArgumentException($"the output {name} cannot be the name of a file");
+                throw new CommandException($"the output {name} cannot be the name of a file: give it another name in INTO");
+            if (name.Equals(DeadLetters, StringComparison.OrdinalIgnoreCase))
+                throw new CommandException($"an output cannot be called {name}: {DeadLetters}.jsonl takes the bad events");
         }
 
-        Directory.CreateDirectory(folder);
-        foreach (var name in names)
-            outputs.Add(Create(folder, name));
-        deadLetters = Create(folder, "dead-letter");
+        try
+        {
+            Directory.CreateDirectory(folder);
+            foreach (var name in names)
+                outputs.Add(Create(folder, name));
+            deadLetters = Create(folder, DeadLetters);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            outputs.ForEach(o => o.Dispose());
+            var reason = File.Exists(folder) ? "it is a file" : failure.Message;
+            throw new CommandException($"cannot write rows to the folder {folder}: {reason}", failure);
+        }
     }
 
     private static FileStream Create(string folder, string name)
@@ -37,12 +54,12 @@ internal sealed class RowFiles : IQuerySink, IDisposable
     public void OnDeadLetter(in DeadLetter letter)
     {
         using var line = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(line))
+        using (var writer = new Utf8JsonWriter(line, Readable))
         {
             writer.WriteStartObject();
             writer.WriteString("query", letter.Query);
             writer.WriteString("reason", letter.Reason);
-            if (letter.ArrivalMicroseconds != 0)
+            if (letter.ArrivalMicroseconds != 0 || letter.Payload.Length > 0)
                 writer.WriteString("arrival", DateTime.UnixEpoch.AddMicroseconds(letter.ArrivalMicroseconds));
 
             // The payload may be anything: as text where it is text, else in base64.
