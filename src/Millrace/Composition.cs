@@ -131,7 +131,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     private HistoryParts AddHistory(SegmentLog log, SqliteRegistry registry)
     {
         if (options.Archive)
-            AddView(log, new ArchiveView(folder.History, new ArchiveOptions(), logs.CreateLogger<ArchiveView>()), ArchiveEvery);
+            AddView(log, new ArchiveView(new LocalHistoryStore(folder.History), new ArchiveOptions(), logs.CreateLogger<ArchiveView>(), time), ArchiveEvery);
         var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
         AddView(log, groups, TrendsEvery);
         var readings = new DeviceReadings(log, options.Archive ? new ArchiveReader(folder.History) : null);

@@ -1,6 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
 using Millrace.Core;
-using Millrace.Parquet;
 
 namespace Millrace.History.Archive;
 
@@ -14,14 +14,12 @@ internal sealed class ArchiveFolder
     private const string StateFile = "archive.json";
     private const string ManifestFile = "manifest.json";
 
-    private readonly string _root;
+    private readonly IHistoryStore _store;
+    private readonly Func<ushort, string, FieldType?>? _declared;
     private readonly SortedDictionary<string, DayManifest> _days = new(StringComparer.Ordinal);
     private readonly Dictionary<ushort, ColumnSet> _columns = [];
 
-    private ArchiveFolder(string root) => _root = root;
-
-    /// <summary>Called before each change on disk; tests stop here as a crash would.</summary>
-    internal static AsyncLocal<Action?> BeforeStep { get; } = new();
+    private ArchiveFolder(IHistoryStore store, Func<ushort, string, FieldType?>? declared) => (_store, _declared) = (store, declared);
 
     /// <summary>How far the log was taken in; null in a new folder.</summary>
     public PositionVector? Position { get; private set; }
@@ -31,103 +29,118 @@ internal sealed class ArchiveFolder
 
     public IReadOnlyDictionary<string, DayManifest> Days => _days;
 
+    public IHistoryStore Store => _store;
+
     /// <summary>Opens the folder, makes it if need be, and finishes what a crash left half done.</summary>
+    /// <param name="declared">Gives the type that is declared for a tenant's field.</param>
     /// <exception cref="InvalidDataException">archive.json is damaged or of a newer release.</exception>
-    public static ArchiveFolder Open(string root)
+    public static ArchiveFolder Open(IHistoryStore store, Func<ushort, string, FieldType?>? declared = null)
     {
-        Directory.CreateDirectory(root);
-        var folder = new ArchiveFolder(root);
-        if (ReadState(root) is { } state)
+        var folder = new ArchiveFolder(store, declared);
+        if (ReadState(store) is { } state)
             folder.Restore(state);
 
-        folder.DeleteLeftovers();
         folder.LoadManifests();
+        var known = folder._days.SelectMany(day => day.Value.Files.Select(file => $"{day.Key}/{file.Name}")).ToHashSet(StringComparer.Ordinal);
+        var found = store.Sweep(known);
+        folder.Missing.AddRange(known.Where(name => !found.Contains(name)).Order(StringComparer.Ordinal));
         return folder;
     }
 
-    public static string FolderOf(ushort tenant, long day) =>
-        $"tenant={tenant}/date={Micros.ToDateTime(day * 86_400 * Micros.PerSecond):yyyy-MM-dd}";
-
-    public string PathOf(string folder, string name) => Path.Combine(_root, folder, name);
-
-    /// <summary>Where a new file is written before it is committed.</summary>
-    public string TemporaryPathOf(string folder, string name)
-    {
-        Directory.CreateDirectory(Path.Combine(_root, folder));
-        return PathOf(folder, name) + ".tmp";
-    }
+    public static string FolderOf(ushort tenant, DateTime time) => $"tenant={tenant}/date={time:yyyy-MM-dd}";
 
     public ColumnSet ColumnsOf(ushort tenant)
     {
         if (!_columns.TryGetValue(tenant, out var columns))
-            _columns.Add(tenant, columns = new ColumnSet());
+            _columns.Add(tenant, columns = new ColumnSet(name => _declared?.Invoke(tenant, name)));
         return columns;
     }
 
-    /// <summary>Makes the changes and the position durable together. New files lie at their temporary paths, flushed.</summary>
+    /// <summary>Makes the changes and the position durable together. New files are staged.</summary>
     public void Commit(PositionVector position, List<PendingChange> changes)
     {
         var columns = _columns.ToDictionary(
-            pair => pair.Key.ToString(), pair => pair.Value.Kinds.Select(kind => new[] { kind.Key, kind.Value.ToString() }).ToList());
+            pair => pair.Key.ToString(CultureInfo.InvariantCulture),
+            pair => pair.Value.Columns.Select(column => new[] { column.Name, column.Type.ToString() }).ToList());
         var state = new ArchiveState(Version, position.ToString(), columns, changes, Position?.ToString());
-        Replace(Path.Combine(_root, StateFile), JsonSerializer.SerializeToUtf8Bytes(state, ArchiveJson.Default.ArchiveState));
+        _store.Replace(StateFile, JsonSerializer.SerializeToUtf8Bytes(state, ArchiveJson.Default.ArchiveState));
         Position = position.Copy();
-        foreach (var change in changes)
-            Apply(change);
+        Apply(changes);
     }
 
     /// <summary>Every step finds out whether it was done before.</summary>
-    private void Apply(PendingChange change)
+    private void Apply(List<PendingChange> changes)
     {
-        foreach (var name in change.Remove)
+        foreach (var day in changes.GroupBy(change => change.Folder))
         {
-            var path = PathOf(change.Folder, name);
-            if (File.Exists(path))
-                Move(path, path + ".replaced");
-        }
+            var removed = day.SelectMany(change => change.Remove).ToHashSet(StringComparer.Ordinal);
+            var added = day.Select(change => change.Add).OfType<ArchivedFile>().ToList();
+            var gone = removed.Select(name => $"{day.Key}/{name}").ToList();
+            _store.Retire(gone);
+            foreach (var file in added)
+                _store.Publish($"{day.Key}/{file.Name}");
 
-        if (change.Add is { } add)
-        {
-            var path = PathOf(change.Folder, add.Name);
-            if (File.Exists(path + ".tmp"))
-                Move(path + ".tmp", path);
+            var files = ReadManifest(_store, day.Key).Files
+                .Where(file => !removed.Contains(file.Name) && !added.Exists(a => a.Name == file.Name)).Concat(added);
+            var manifest = new DayManifest(Version, [.. files.OrderBy(file => file.From).ThenBy(file => file.Name, StringComparer.Ordinal)]);
+            _store.Replace($"{day.Key}/{ManifestFile}", JsonSerializer.SerializeToUtf8Bytes(manifest, ArchiveJson.Default.DayManifest));
+            _days[day.Key] = manifest;
+            if (gone.Count > 0)
+                _store.Delete(gone);
         }
-
-        var manifest = ReadManifest(change.Folder);
-        var files = manifest.Files.Where(file => !change.Remove.Contains(file.Name) && file.Name != change.Add?.Name).ToList();
-        if (change.Add is not null)
-            files.Add(change.Add);
-        manifest = new DayManifest(Version, [.. files.OrderBy(file => file.From)]);
-        Replace(PathOf(change.Folder, ManifestFile), JsonSerializer.SerializeToUtf8Bytes(manifest, ArchiveJson.Default.DayManifest));
-        _days[change.Folder] = manifest;
-        BeforeStep.Value?.Invoke();
-        foreach (var name in change.Remove)
-            File.Delete(PathOf(change.Folder, name) + ".replaced");
     }
 
     /// <summary>The state as it was committed last; null where there is no history yet.</summary>
     /// <exception cref="InvalidDataException">archive.json is damaged or of a newer release.</exception>
-    internal static ArchiveState? ReadState(string root)
+    internal static ArchiveState? ReadState(IHistoryStore store)
     {
-        var path = Path.Combine(root, StateFile);
+        if (store.Read(StateFile) is not { } bytes)
+            return null;
+
         ArchiveState? state;
         try
         {
-            state = JsonSerializer.Deserialize(File.ReadAllBytes(path), ArchiveJson.Default.ArchiveState);
-        }
-        catch (Exception fault) when (fault is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return null;
+            state = JsonSerializer.Deserialize(bytes, ArchiveJson.Default.ArchiveState);
         }
         catch (JsonException fault)
         {
-            throw new InvalidDataException($"{path} is damaged: {fault.Message}", fault);
+            throw new InvalidDataException($"{store.Name}/{StateFile} is damaged: {fault.Message}", fault);
         }
 
         return state is not null && state.Version == Version
             ? state
-            : throw new InvalidDataException($"{path} has format version {state?.Version}; this release knows {Version}.");
+            : throw new InvalidDataException($"{store.Name}/{StateFile} has format version {state?.Version}; this release knows {Version}.");
     }
+
+    internal static string? ManifestMark(IHistoryStore store, string day) => store.MarkOf($"{day}/{ManifestFile}");
+
+    internal static DayManifest ReadManifest(IHistoryStore store, string day)
+    {
+        var name = $"{day}/{ManifestFile}";
+        if (store.Read(name) is not { } bytes)
+            return new DayManifest(Version, []);
+
+        try
+        {
+            return JsonSerializer.Deserialize(bytes, ArchiveJson.Default.DayManifest)!;
+        }
+        catch (JsonException fault)
+        {
+            throw new InvalidDataException($"{store.Name}/{name} is damaged: {fault.Message}", fault);
+        }
+    }
+
+    /// <summary>Tenants that have a folder, in order.</summary>
+    internal static IEnumerable<ushort> Tenants(IHistoryStore store) => store.Folders("")
+        .Where(name => name.StartsWith("tenant=", StringComparison.Ordinal))
+        .Select(name => ushort.TryParse(name.AsSpan(7), CultureInfo.InvariantCulture, out var tenant) ? tenant : (ushort?)null)
+        .OfType<ushort>().Order();
+
+    /// <summary>The days of a tenant as folders, in order.</summary>
+    internal static IEnumerable<string> DaysOf(IHistoryStore store, ushort tenant) => store.Folders($"tenant={tenant}")
+        .Where(name => name.StartsWith("date=", StringComparison.Ordinal)
+            && DateOnly.TryParseExact(name.AsSpan(5), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out _))
+        .Select(name => $"tenant={tenant}/{name}");
 
     private void Restore(ArchiveState state)
     {
@@ -135,74 +148,19 @@ internal sealed class ArchiveFolder
         foreach (var (tenant, columns) in state.Columns)
         {
             foreach (var column in columns)
-                ColumnsOf(ushort.Parse(tenant)).Takes(column[0], Enum.Parse<ParquetKind>(column[1]));
+                ColumnsOf(ushort.Parse(tenant, CultureInfo.InvariantCulture)).Restore(column[0], FieldType.Parse(column[1]));
         }
 
-        foreach (var change in state.Pending)
-            Apply(change);
-    }
-
-    /// <summary>Uncommitted files: their readings are still in the log and will be written again.</summary>
-    private void DeleteLeftovers()
-    {
-        foreach (var path in Directory.EnumerateFiles(_root, "*.tmp", SearchOption.AllDirectories))
-            File.Delete(path);
+        Apply(state.Pending);
     }
 
     private void LoadManifests()
     {
-        foreach (var tenant in Directory.EnumerateDirectories(_root, "tenant=*"))
+        foreach (var day in Tenants(_store).SelectMany(tenant => DaysOf(_store, tenant)))
         {
-            foreach (var day in Directory.EnumerateDirectories(tenant, "date=*"))
-            {
-                var folder = $"{Path.GetFileName(tenant)}/{Path.GetFileName(day)}";
-                var manifest = ReadManifest(folder);
-                if (manifest.Files.Count > 0)
-                    _days[folder] = manifest;
-                Missing.AddRange(manifest.Files.Select(file => PathOf(folder, file.Name)).Where(path => !File.Exists(path)));
-            }
+            var manifest = ReadManifest(_store, day);
+            if (manifest.Files.Count > 0)
+                _days[day] = manifest;
         }
-    }
-
-    private DayManifest ReadManifest(string folder) => ReadManifest(_root, folder);
-
-    /// <summary>What tells one manifest of a day from the next; a clock's step may be coarser than two commits are apart.</summary>
-    internal static (DateTime Written, long Bytes) ManifestMark(string root, string folder)
-    {
-        var file = new FileInfo(Path.Combine(root, folder, ManifestFile));
-        return file.Exists ? (file.LastWriteTimeUtc, file.Length) : default;
-    }
-
-    internal static DayManifest ReadManifest(string root, string folder)
-    {
-        var path = Path.Combine(root, folder, ManifestFile);
-        if (!File.Exists(path))
-            return new DayManifest(Version, []);
-
-        try
-        {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), ArchiveJson.Default.DayManifest)!;
-        }
-        catch (JsonException fault)
-        {
-            throw new InvalidDataException($"{path} is damaged: {fault.Message}", fault);
-        }
-    }
-
-    private static void Replace(string path, byte[] bytes)
-    {
-        using (var file = File.Create(path + ".tmp"))
-        {
-            file.Write(bytes);
-            file.Flush(flushToDisk: true);
-        }
-
-        Move(path + ".tmp", path);
-    }
-
-    private static void Move(string from, string to)
-    {
-        BeforeStep.Value?.Invoke();
-        File.Move(from, to, overwrite: true);
     }
 }

@@ -2,14 +2,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Millrace.History.Archive;
 
-/// <summary>What the archive tells (events 6500 to 6599).</summary>
+/// <summary>What the archive tells (events 5600 to 5699 and 6500 to 6599).</summary>
 internal static partial class ArchiveLog
 {
     [LoggerMessage(6500, LogLevel.Warning, "A file of the history is gone: {Path}. What it held is not served; restore it from a backup.")]
     public static partial void FileMissing(ILogger log, string path);
 
-    [LoggerMessage(6501, LogLevel.Warning, "The files of {Folder} were not merged: {Reason} They stay as they are and are tried again after the next start.")]
+    [LoggerMessage(6501, LogLevel.Warning, "Files of {Folder} were not merged: {Reason} The bad ones stay as they are; restore them from a backup, or they are tried again after the next start.")]
     public static partial void NotMerged(ILogger log, string folder, string reason);
+
+    [LoggerMessage(5600, LogLevel.Warning, "Merging files of {Folder} is put off by a minute: {Reason} Nothing is lost; there are only more files.")]
+    public static partial void MergeLater(ILogger log, string folder, string reason);
 
     [LoggerMessage(6502, LogLevel.Warning, "Tenant {Tenant} has sent more than {Most} different fields. Further ones are kept in the column rest.")]
     public static partial void FieldsFull(ILogger log, int tenant, int most);

@@ -1,28 +1,44 @@
+using Millrace.Core;
 using Millrace.Parquet;
 
 namespace Millrace.History.Archive;
 
-/// <summary>Merges sorted files of one day into one, holding a batch of rows of each.</summary>
+/// <summary>Merges sorted files of one hour into one, holding a batch of rows of each.</summary>
 internal static class ArchiveMerge
 {
-    /// <summary>Rows of each input held at once; with thirty-two inputs of twenty columns some tens of megabytes.</summary>
-    private const int BatchRows = 2048;
 
-    /// <summary>The files to merge next in a day: neighbours of one generation, the youngest generation first; empty when there is nothing to do.</summary>
-    public static List<ArchivedFile> Choose(IReadOnlyList<ArchivedFile> files, ArchiveOptions options)
+    /// <summary>So many small files cost next to nothing to write again, and an outside reader opens fewer.</summary>
+    private const int SmallFiles = 8;
+
+    private const long SmallRows = 50_000;
+
+    private const int FilesMax = 64;
+
+    /// <summary>An hour that nothing came for in so long is put into as few files as may be.</summary>
+    private const long QuietMicros = 10 * Micros.PerMinute;
+
+    /// <summary>
+    /// The files of a day to merge next: neighbours of one hour and generation where there are enough, or all small neighbours of an hour
+    /// that is quiet. Empty when there is nothing to do.
+    /// </summary>
+    /// <param name="isWanted">Leaves out files that could not be merged before.</param>
+    public static List<ArchivedFile> Choose(IReadOnlyList<ArchivedFile> files, ArchiveOptions options, long now, Func<ArchivedFile, bool> isWanted)
     {
-        foreach (var generation in files.GroupBy(file => file.Generation).OrderBy(group => group.Key))
+        foreach (var hour in files.Where(file => isWanted(file) && file.Rows < options.MergeRowsMax).GroupBy(file => file.Hour))
         {
-            var chosen = new List<ArchivedFile>();
-            foreach (var file in generation.OrderBy(file => file.From))
+            var inOrder = hour.OrderBy(file => file.From).ToList();
+            if (inOrder.Count < 2)
+                continue;
+
+            foreach (var generation in inOrder.GroupBy(file => file.Generation).OrderBy(group => group.Key))
             {
-                if (chosen.Count == 64 || chosen.Sum(c => c.Rows) + file.Rows > options.MergeRowsMax)
-                    break;
-                chosen.Add(file);
+                var chosen = Bounded(generation, options);
+                if (chosen.Count >= options.MergeFiles || (chosen.Count >= SmallFiles && chosen.Sum(file => file.Rows) <= SmallRows))
+                    return chosen;
             }
 
-            if (chosen.Count >= options.MergeFiles)
-                return chosen;
+            if (inOrder.Max(file => file.ReceivedMax) < now - QuietMicros && Bounded(inOrder, options) is { Count: > 1 } rest)
+                return rest;
         }
 
         return [];
@@ -30,21 +46,27 @@ internal static class ArchiveMerge
 
     /// <exception cref="ParquetFormatException">An input is damaged.</exception>
     /// <exception cref="FileNotFoundException">An input is gone.</exception>
-    public static ArchivedFile Merge(IReadOnlyList<string> inputs, IReadOnlyList<ArchivedFile> files, string output, string folder)
+    public static ArchivedFile Merge(
+        IHistoryStore store, string day, IReadOnlyList<ArchivedFile> files, int gzipLevel, Func<bool> isAbandoned)
     {
-        var cursors = new List<Cursor>();
+        var (hour, generation) = (files[0].Hour, files.Max(file => file.Generation) + 1);
+        var (from, to) = (files.Min(file => file.From), files.Max(file => file.To));
+        var output = store.NewFile($"{day}/{ArchivedFile.NameOf(hour, generation, from, to)}");
+        var cursors = new List<MergeCursor>();
         try
         {
-            foreach (var input in inputs)
-                cursors.Add(new Cursor(input));
+            foreach (var file in files)
+                cursors.Add(new MergeCursor(store, day, file));
 
-            var fields = cursors.SelectMany(cursor => cursor.Fields).Distinct().OrderBy(field => field.Name, StringComparer.Ordinal).ToList();
-            using var writer = new HistoryFileWriter(output, folder, fields, gzipLevel: 9);
-            Copy(cursors, writer);
-            var merged = writer.Complete(files.Max(file => file.Generation) + 1, files.Min(file => file.From), files.Max(file => file.To));
+            var fields = cursors.SelectMany(cursor => cursor.Fields).Distinct();
+            using var writer = new HistoryFileWriter(output, $"{day}/{hour}", fields, FileEffort.Merged, gzipLevel);
+            foreach (var cursor in cursors)
+                cursor.SetPlaces(writer);
+            Copy(cursors, writer, isAbandoned);
+            var merged = writer.Complete(hour, generation, from, to);
             return merged.Rows == files.Sum(file => file.Rows)
                 ? merged
-                : throw new InvalidDataException($"Merging gave {merged.Rows} rows of {files.Sum(file => file.Rows)} in {folder}.");
+                : throw new InvalidDataException($"Merging gave {merged.Rows} rows of {files.Sum(file => file.Rows)} in {day}/{hour}.");
         }
         finally
         {
@@ -52,77 +74,52 @@ internal static class ArchiveMerge
         }
     }
 
-    private static void Copy(List<Cursor> cursors, HistoryFileWriter writer)
+    private static List<ArchivedFile> Bounded(IEnumerable<ArchivedFile> files, ArchiveOptions options)
     {
-        var queue = new PriorityQueue<Cursor, Cursor>(Comparer<Cursor>.Create(Cursor.Compare));
-        foreach (var cursor in cursors)
+        var (chosen, rows) = (new List<ArchivedFile>(), 0L);
+        foreach (var file in files.OrderBy(file => file.From))
         {
-            if (cursor.MoveNext())
-                queue.Enqueue(cursor, cursor);
+            if (chosen.Count == FilesMax || (rows > 0 && rows + file.Rows > options.MergeRowsMax))
+                break;
+            chosen.Add(file);
+            rows += file.Rows;
         }
 
-        while (queue.TryDequeue(out var cursor, out _))
+        return chosen;
+    }
+
+    /// <summary>Each step takes the least row; the inputs stand in a heap that the changed one sinks into again.</summary>
+    private static void Copy(List<MergeCursor> cursors, HistoryFileWriter writer, Func<bool> isAbandoned)
+    {
+        var heap = cursors.Where(cursor => cursor.MoveNext()).ToArray();
+        var count = heap.Length;
+        for (var i = (count / 2) - 1; i >= 0; i--)
+            Sink(heap, i, count);
+
+        for (var rows = 0L; count > 0; rows++)
         {
-            cursor.CopyTo(writer);
-            if (cursor.MoveNext())
-                queue.Enqueue(cursor, cursor);
+            if (rows % 100_000 == 0 && isAbandoned())
+                throw new OperationCanceledException();
+            heap[0].CopyTo(writer);
+            if (!heap[0].MoveNext())
+                heap[0] = heap[--count];
+            Sink(heap, 0, count);
         }
     }
 
-    private sealed class Cursor : IDisposable
+    private static void Sink(MergeCursor[] heap, int at, int count)
     {
-        private readonly ParquetReader _reader;
-        private readonly ParquetScan _scan;
-        private readonly ParquetVector[] _extra;
-        private int _row = -1;
-
-        public Cursor(string path)
+        while (true)
         {
-            _reader = ParquetReader.Open(path);
-            _scan = _reader.Scan(new ParquetScanOptions { BatchRows = BatchRows });
-            _extra = [.. Enumerable.Range(HistoryFileWriter.FixedColumns, _reader.Columns.Count - HistoryFileWriter.FixedColumns)
-                .Select(i => _scan[i])];
+            var least = (2 * at) + 1;
+            if (least >= count)
+                return;
+            if (least + 1 < count && MergeCursor.Compare(heap[least + 1], heap[least]) < 0)
+                least++;
+            if (MergeCursor.Compare(heap[at], heap[least]) <= 0)
+                return;
+            (heap[at], heap[least]) = (heap[least], heap[at]);
+            at = least;
         }
-
-        public IEnumerable<(string Name, ParquetKind Kind)> Fields => _extra
-            .Where(vector => vector.Column.Name != HistoryFileWriter.RestColumn)
-            .Select(vector => (vector.Column.Name, vector.Column.Kind));
-
-        public bool MoveNext()
-        {
-            if (++_row < _scan.RowCount)
-                return true;
-
-            _row = 0;
-            return _scan.Read();
-        }
-
-        public void CopyTo(HistoryFileWriter writer)
-        {
-            writer.Begin(
-                _scan[HistoryFileWriter.Device].Bytes(_row), Number(HistoryFileWriter.Time), Number(HistoryFileWriter.ReceivedAt),
-                (int)Number(HistoryFileWriter.Partition), Number(HistoryFileWriter.Sequence));
-            foreach (var vector in _extra)
-            {
-                if (!vector.IsNull(_row))
-                    writer.Copy(vector.Column.Name, vector, _row);
-            }
-
-            writer.End();
-        }
-
-        public static int Compare(Cursor a, Cursor b)
-        {
-            var order = a._scan[HistoryFileWriter.Device].Bytes(a._row).SequenceCompareTo(b._scan[HistoryFileWriter.Device].Bytes(b._row));
-            if (order == 0)
-                order = a.Number(HistoryFileWriter.Time).CompareTo(b.Number(HistoryFileWriter.Time));
-            if (order == 0)
-                order = a.Number(HistoryFileWriter.Partition).CompareTo(b.Number(HistoryFileWriter.Partition));
-            return order != 0 ? order : a.Number(HistoryFileWriter.Sequence).CompareTo(b.Number(HistoryFileWriter.Sequence));
-        }
-
-        public void Dispose() => _reader.Dispose();
-
-        private long Number(int column) => _scan[column].Int64s[_row];
     }
 }

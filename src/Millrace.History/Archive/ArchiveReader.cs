@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Globalization;
 using Millrace.Core;
 using Millrace.History.Queries;
 using Millrace.Parquet;
@@ -10,22 +9,30 @@ namespace Millrace.History.Archive;
 /// Reads the history by its manifests, also while a server writes and merges it. A file that is missing or damaged is told to
 /// <paramref name="report"/>, and the others are served.
 /// </summary>
-/// <param name="root">The folder of the history.</param>
+/// <param name="store">Where the files lie.</param>
 /// <param name="report">Told what could not be read, in words for people.</param>
 /// <param name="options">How much memory and temporary space a replay may take; defaults when null.</param>
-public sealed class ArchiveReader(string root, Action<string>? report = null, ArchiveReaderOptions? options = null) : IReadingHistory
+public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = null, ArchiveReaderOptions? options = null) : IReadingHistory
 {
     /// <summary>A file may be merged away between reading the manifest and opening it; then the manifest is read again.</summary>
     private const int Attempts = 5;
 
     private readonly ArchiveReaderOptions _options = options ?? new ArchiveReaderOptions();
-    private readonly ConcurrentDictionary<string, ((DateTime, long) Mark, DayManifest Manifest)> _manifests = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, (string? Mark, DayManifest Manifest)> _manifests = new(StringComparer.Ordinal);
+
+    /// <param name="root">The folder of the history.</param>
+    /// <param name="report">Told what could not be read, in words for people.</param>
+    /// <param name="options">How much memory and temporary space a replay may take; defaults when null.</param>
+    public ArchiveReader(string root, Action<string>? report = null, ArchiveReaderOptions? options = null)
+        : this(new LocalHistoryStore(root), report, options)
+    {
+    }
 
     public PositionVector? Held
     {
         get
         {
-            if (ArchiveFolder.ReadState(root) is not { } state)
+            if (ArchiveFolder.ReadState(store) is not { } state)
                 return null;
 
             // What is committed and not yet in its day's manifest is read from the log until it is.
@@ -49,13 +56,13 @@ public sealed class ArchiveReader(string root, Action<string>? report = null, Ar
             until![p] = Math.Min(until[p], range.Until![p]);
         range = range with { Until = until ?? range.Until };
 
-        var tenants = range.Tenant is { } only ? [only] : Tenants().ToList();
+        var tenants = range.Tenant is { } only ? [only] : ArchiveFolder.Tenants(store).ToList();
         foreach (var (from, to) in Rounds(tenants, range))
         {
             using var sorter = new ReplaySorter(_options.SortBytesMax, _options.TemporaryFolder);
             foreach (var tenant in tenants)
             {
-                foreach (var day in Days(tenant))
+                foreach (var day in ArchiveFolder.DaysOf(store, tenant))
                 {
                     using var files = OpenDay(day, file => file.ReceivedMax >= from && file.ReceivedMin < to);
                     foreach (var file in files.Readers)
@@ -74,7 +81,7 @@ public sealed class ArchiveReader(string root, Action<string>? report = null, Ar
     {
         var id = System.Text.Encoding.UTF8.GetBytes(device);
         // A day also holds the readings of broken clocks, far older than itself: it is opened when the turn of its oldest reading has come.
-        var days = Days(tenant).Select(day => (Day: day, Start: StartOf(day, from, to))).Where(day => day.Start is not null)
+        var days = ArchiveFolder.DaysOf(store, tenant).Select(day => (Day: day, Start: StartOf(day, from, to))).Where(day => day.Start is not null)
             .OrderBy(day => day.Start).ToList();
         var open = new PriorityQueue<List<ArchivedReading>.Enumerator, ArchivedReading>(ReadingOrder.ByTime);
         var next = 0;
@@ -122,7 +129,7 @@ public sealed class ArchiveReader(string root, Action<string>? report = null, Ar
     private IEnumerable<ArchivedReading> ReadDeviceBackwards(ushort tenant, string device, long from, long to)
     {
         var id = System.Text.Encoding.UTF8.GetBytes(device);
-        foreach (var day in Days(tenant).Reverse())
+        foreach (var day in ArchiveFolder.DaysOf(store, tenant).Reverse())
         {
             foreach (var reading in Enumerable.Reverse(ReadDay(day, tenant, device, id, from, to)))
                 yield return reading;
@@ -146,7 +153,7 @@ public sealed class ArchiveReader(string root, Action<string>? report = null, Ar
     /// </summary>
     private List<(long From, long To)> Rounds(List<ushort> tenants, ReplayRange range)
     {
-        var files = tenants.SelectMany(Days).SelectMany(day => ManifestOf(day).Files)
+        var files = tenants.SelectMany(tenant => ArchiveFolder.DaysOf(store, tenant)).SelectMany(day => ManifestOf(day).Files)
             .Where(file => file.ReceivedMax >= range.From && file.ReceivedMin < range.To).ToList();
         var rounds = new List<(long, long)>();
         if (files.Count == 0)
@@ -251,30 +258,13 @@ public sealed class ArchiveReader(string root, Action<string>? report = null, Ar
         return vector is null ? 0 : least;
     }
 
-    private IEnumerable<ushort> Tenants() => !Directory.Exists(root)
-        ? []
-        : Directory.EnumerateDirectories(root, "tenant=*")
-            .Select(folder => ushort.TryParse(Path.GetFileName(folder)[7..], CultureInfo.InvariantCulture, out var tenant) ? tenant : (ushort?)null)
-            .OfType<ushort>().Order();
-
-    private IEnumerable<string> Days(ushort tenant)
-    {
-        var folder = Path.Combine(root, $"tenant={tenant}");
-        if (!Directory.Exists(folder))
-            return [];
-
-        return Directory.EnumerateDirectories(folder, "date=*")
-            .Where(day => DateOnly.TryParseExact(Path.GetFileName(day)[5..], "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out _))
-            .Select(day => $"tenant={tenant}/{Path.GetFileName(day)}").Order(StringComparer.Ordinal);
-    }
-
     private DayManifest ManifestOf(string day)
     {
-        var mark = ArchiveFolder.ManifestMark(root, day);
+        var mark = ArchiveFolder.ManifestMark(store, day);
         if (_manifests.TryGetValue(day, out var known) && known.Mark == mark)
             return known.Manifest;
 
-        var manifest = ArchiveFolder.ReadManifest(root, day);
+        var manifest = ArchiveFolder.ReadManifest(store, day);
         _manifests[day] = (mark, manifest);
         return manifest;
     }
@@ -290,7 +280,7 @@ public sealed class ArchiveReader(string root, Action<string>? report = null, Ar
             {
                 try
                 {
-                    open.Readers.Add(ParquetReader.Open(Path.Combine(root, day, file.Name)));
+                    open.Readers.Add(ParquetReader.Open(store.Open($"{day}/{file.Name}")));
                 }
                 catch (ParquetFormatException fault)
                 {

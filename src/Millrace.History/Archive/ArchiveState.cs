@@ -3,15 +3,20 @@ using System.Text.Json.Serialization;
 namespace Millrace.History.Archive;
 
 /// <summary>One file of the history as its day's manifest has it. Times in µs; the range numbers readings of the whole log.</summary>
+/// <param name="Name">Below the day's folder: <c>hour=HH/r…</c>.</param>
 public sealed record ArchivedFile(
     string Name, long Rows, long Bytes, long From, long To, int Generation, long TimeMin, long TimeMax, long ReceivedMin, long ReceivedMax)
 {
-    internal static string NameOf(int generation, long from, long to) => $"r{generation}-{from:D12}-{to:D12}.parquet";
+    /// <summary>The folder of the hour, <c>hour=HH</c>.</summary>
+    [JsonIgnore]
+    public string Hour => Name[..Math.Max(0, Name.IndexOf('/', StringComparison.Ordinal))];
+
+    internal static string NameOf(string hour, int generation, long from, long to) => $"{hour}/r{generation}-{from:D12}-{to:D12}.parquet";
 }
 
 internal sealed record DayManifest(int Version, List<ArchivedFile> Files);
 
-/// <summary>A file that takes the place of others, or of none.</summary>
+/// <summary>A file that takes the place of others, or of none; without one, files that only go.</summary>
 internal sealed record PendingChange(string Folder, ArchivedFile? Add, List<string> Remove);
 
 /// <param name="Before">The position before this commit, for readers that come between the commit and the manifests.</param>

@@ -6,63 +6,84 @@ namespace Millrace.History.Archive;
 
 /// <summary>
 /// The view of the log that keeps every reading as Parquet (docs/formats/history.md). Its position is committed together with its files,
-/// so a crash costs a re-read and no reading stands in the history twice.
+/// so a crash costs a re-read and no reading stands in the history twice. Files are merged beside; only this view's own thread commits.
 /// </summary>
-public sealed class ArchiveView(string root, ArchiveOptions options, ILogger logger) : IReadingView
+public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILogger logger, TimeProvider? time = null) : IReadingView
 {
+    private const long HourMicros = 3600 * Micros.PerSecond;
+
+    private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly RowBuffer _buffer = new(options.SkewDaysMax);
-    private readonly HashSet<string> _unmergeable = [];
+    private readonly HashSet<string> _unmergeable = new(StringComparer.Ordinal);
     private readonly HashSet<ushort> _full = [];
     private ArchiveFolder? _folder;
     private PositionVector _position = new(0);
+    private RunningMerge? _merging;
+    private long _mergeAfter;
+
+    /// <param name="root">A local folder for the files.</param>
+    /// <param name="options">How they are written.</param>
+    /// <param name="logger">Told what goes wrong.</param>
+    public ArchiveView(string root, ArchiveOptions options, ILogger logger)
+        : this(new LocalHistoryStore(root), options, logger)
+    {
+    }
 
     public string Name => "archive";
 
     /// <summary>Readings in files, by the manifests.</summary>
     public long RowCount => _folder?.Days.Values.Sum(day => day.Files.Sum(file => file.Rows)) ?? 0;
 
-    public ValueTask<PositionVector> OpenAsync(IReadingLog log, CancellationToken cancel)
+    public async ValueTask<PositionVector> OpenAsync(IReadingLog log, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(log);
-        _buffer.Clear();
-        _folder = ArchiveFolder.Open(root);
-        foreach (var path in _folder.Missing)
-            ArchiveLog.FileMissing(logger, path);
+        await AbandonMergeAsync();
+        _buffer.Reset();
+        _folder = ArchiveFolder.Open(store, options.Declared);
+        foreach (var name in _folder.Missing)
+            ArchiveLog.FileMissing(logger, $"{store.Name}/{name}");
 
         var position = _folder.Position ?? log.Oldest.Copy();
         if (position.Count != log.PartitionCount)
-            throw new InvalidDataException($"{root} belongs to a log of {position.Count} partitions; this one has {log.PartitionCount}.");
+            throw new InvalidDataException($"{store.Name} belongs to a log of {position.Count} partitions; this one has {log.PartitionCount}.");
 
         _position = position.Copy();
-        return new(position);
+        return position;
     }
 
     public ValueTask ApplyAsync(LogBlock block, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(block);
+        var folder = Folder();
         block = block.From(_position[block.Partition]);
         if (block.Count == 0)
             return default;
 
         foreach (var record in block)
-            _buffer.Add(record, block.Partition);
+            _buffer.Add(record, block.Partition, folder.ColumnsOf);
         _position[block.Partition] = block.NextSequence;
         if (_buffer.Count >= options.BufferRows || _buffer.ByteCount >= options.BufferBytes)
             Flush(cancel);
         return default;
     }
 
-    /// <summary>At the tail there is time to merge: one day's files at a call.</summary>
+    /// <summary>At the tail there is time to merge: one hour's files at a time, beside.</summary>
     public ValueTask IdleAsync(CancellationToken cancel)
     {
-        MergeOne();
+        if (_merging is { Work.IsCompleted: true })
+            EndMerge();
+        if (_merging is null && NextMerge() is var (day, files))
+            _merging = new RunningMerge(day, files, isAbandoned => ArchiveMerge.Merge(store, day, files, options.MergedGzipLevel, isAbandoned));
         return default;
     }
 
-    public ValueTask CheckpointAsync(PositionVector position, CancellationToken cancel)
+    public async ValueTask CheckpointAsync(PositionVector position, CancellationToken cancel)
     {
         Flush(cancel);
-        return default;
+        if (_merging is { Work.IsCompleted: true })
+            EndMerge();
+        if (cancel.IsCancellationRequested)
+            await AbandonMergeAsync();
     }
 
     public void OnLost(LostRange lost)
@@ -72,96 +93,150 @@ public sealed class ArchiveView(string root, ArchiveOptions options, ILogger log
         _position[lost.Partition] = Math.Max(_position[lost.Partition], lost.To);
     }
 
-    /// <summary>Merges the files of one day where there are enough; false when there is nothing to merge.</summary>
+    /// <summary>Merges the files of one hour where there are enough, and waits for it; false when there is nothing to merge.</summary>
     public bool MergeOne()
     {
-        var folder = _folder ?? throw new InvalidOperationException("The archive is not open.");
-        foreach (var (day, manifest) in folder.Days)
-        {
-            var chosen = _unmergeable.Contains(day) ? [] : ArchiveMerge.Choose(manifest.Files, options);
-            if (chosen.Count == 0)
-                continue;
+        if (_merging is null && NextMerge() is var (day, files))
+            _merging = new RunningMerge(day, files, isAbandoned => ArchiveMerge.Merge(store, day, files, options.MergedGzipLevel, isAbandoned));
+        if (_merging is null)
+            return false;
 
-            Merge(folder, day, chosen);
-            return true;
-        }
-
-        return false;
+        ((IAsyncResult)_merging.Work).AsyncWaitHandle.WaitOne();
+        EndMerge();
+        return true;
     }
 
-    private void Merge(ArchiveFolder folder, string day, List<ArchivedFile> chosen)
+    private ArchiveFolder Folder() => _folder ?? throw new InvalidOperationException("The archive is not open.");
+
+    private (string Day, List<ArchivedFile> Files)? NextMerge()
     {
-        var name = ArchivedFile.NameOf(chosen[0].Generation + 1, chosen[0].From, chosen[^1].To);
+        var now = _time.Now();
+        if (now < _mergeAfter)
+            return null;
+
+        foreach (var (day, manifest) in Folder().Days)
+        {
+            var chosen = ArchiveMerge.Choose(manifest.Files, options, now, file => !_unmergeable.Contains($"{day}/{file.Name}"));
+            if (chosen.Count > 0)
+                return (day, chosen);
+        }
+
+        return null;
+    }
+
+    /// <summary>Commits what was merged beside.</summary>
+    private void EndMerge()
+    {
+        var (merge, folder) = (_merging!, Folder());
+        _merging = null;
         try
         {
-            var merged = ArchiveMerge.Merge(
-                chosen.ConvertAll(file => folder.PathOf(day, file.Name)), chosen, folder.TemporaryPathOf(day, name), day);
-            folder.Commit(folder.Position!, [new PendingChange(day, merged, chosen.ConvertAll(file => file.Name))]);
+            var merged = merge.Work.GetAwaiter().GetResult();
+            store.Stage($"{merge.Day}/{merged.Name}");
+            folder.Commit(folder.Position!, [new PendingChange(merge.Day, merged, merge.Files.ConvertAll(file => file.Name))]);
         }
         catch (Exception fault) when (fault is ParquetFormatException or FileNotFoundException or InvalidDataException)
         {
-            // A damaged or missing file must not stop the others: the day stays as it is, and its good files are served.
-            _unmergeable.Add(day);
-            ArchiveLog.NotMerged(logger, day, fault.Message);
+            SetAside(merge, fault);
         }
+        catch (IOException fault) when (merge.Work.IsFaulted)
+        {
+            // A full disk, or a store that is away: what is there is as good unmerged.
+            _mergeAfter = _time.Now() + Micros.PerMinute;
+            ArchiveLog.MergeLater(logger, merge.Day, fault.Message);
+        }
+    }
+
+    /// <summary>A damaged or missing file must not stop the others: it stays as it is, and the good ones are merged without it.</summary>
+    private void SetAside(RunningMerge merge, Exception fault)
+    {
+        var bad = merge.Files.FindAll(file => !IsReadable($"{merge.Day}/{file.Name}"));
+        foreach (var file in bad.Count > 0 ? bad : merge.Files)
+            _unmergeable.Add($"{merge.Day}/{file.Name}");
+        ArchiveLog.NotMerged(logger, merge.Day, fault.Message);
+    }
+
+    private bool IsReadable(string name)
+    {
+        try
+        {
+            using var reader = ParquetReader.Open(store.Open(name));
+            var scan = reader.Scan();
+            while (scan.Read())
+            {
+            }
+
+            return true;
+        }
+        catch (Exception fault) when (fault is ParquetFormatException or FileNotFoundException)
+        {
+            return false;
+        }
+    }
+
+    private async Task AbandonMergeAsync()
+    {
+        if (_merging is not { } merge)
+            return;
+        _merging = null;
+        await merge.AbandonAsync();
     }
 
     /// <summary>Writes what is buffered and commits it with the position that the buffer reaches to.</summary>
     private void Flush(CancellationToken cancel)
     {
-        var folder = _folder ?? throw new InvalidOperationException("The archive is not open.");
+        var folder = Folder();
         if (_buffer.Count == 0 && folder.Position is { } committed && committed.Equals(_position))
             return;
 
         var (from, to) = (Total(folder.Position), Total(_position));
-        var order = _buffer.Sorted();
         var changes = new List<PendingChange>();
-        for (var start = 0; start < order.Length;)
+        foreach (var (tenant, hour, rows) in _buffer.Sorted())
         {
             cancel.ThrowIfCancellationRequested();
-            ref readonly var first = ref _buffer[order[start]];
-            var end = start;
-            while (end < order.Length && _buffer[order[end]].Tenant == first.Tenant && _buffer[order[end]].Day == first.Day)
-                end++;
-            changes.Add(WriteDay(folder, order.AsSpan(start, end - start), first.Tenant, first.Day, from, to));
-            start = end;
+            changes.Add(WriteHour(folder, tenant, hour, rows.Span, from, to));
         }
 
         folder.Commit(_position, changes);
         _buffer.Clear();
     }
 
-    private PendingChange WriteDay(ArchiveFolder folder, ReadOnlySpan<int> order, ushort tenant, long day, long from, long to)
+    private PendingChange WriteHour(ArchiveFolder folder, ushort tenant, int hour, ReadOnlySpan<int> rows, long from, long to)
     {
         var columns = folder.ColumnsOf(tenant);
-        var splitter = new PayloadSplitter(columns);
-        var fields = new SortedDictionary<string, ParquetKind>(StringComparer.Ordinal);
-        foreach (var row in order)
-        {
-            splitter.Split(_buffer.Json(row));
-            foreach (var value in splitter.Values)
-                fields[value.Column] = value.Kind;
-        }
-
         if (columns.Refused > 0 && _full.Add(tenant))
             ArchiveLog.FieldsFull(logger, tenant, ColumnSet.ColumnsMax);
 
-        var place = ArchiveFolder.FolderOf(tenant, day);
-        var path = folder.TemporaryPathOf(place, ArchivedFile.NameOf(0, from, to));
+        var at = Micros.ToDateTime(hour * HourMicros);
+        var (day, hourName) = (ArchiveFolder.FolderOf(tenant, at), $"hour={at:HH}");
+        var name = $"{day}/{ArchivedFile.NameOf(hourName, 0, from, to)}";
+        var used = new bool[columns.Columns.Count];
+        foreach (var row in rows)
+        {
+            foreach (ref readonly var cell in _buffer.Cells.Cells(_buffer[row].CellStart, _buffer[row].CellEnd))
+            {
+                if (cell.Column >= 0)
+                    used[cell.Column] = true;
+            }
+        }
+
         using var writer = new HistoryFileWriter(
-            path, place, [.. fields.Select(field => (field.Key, field.Value))], options.FirstGzipLevel);
-        foreach (var row in order)
+            store.NewFile(name), $"{day}/{hourName}", columns.Columns.Where((_, i) => used[i]), FileEffort.First, options.FirstGzipLevel);
+        var places = columns.Columns.Select((column, i) => used[i] ? writer.PlaceOf(column.Name) : -1).ToArray();
+        foreach (var row in rows)
         {
             ref readonly var reading = ref _buffer[row];
             writer.Begin(_buffer.Id(row), reading.Time, reading.ReceivedAt, reading.Partition, reading.Sequence);
-            splitter.Split(_buffer.Json(row));
-            foreach (var value in splitter.Values)
-                writer.Add(value);
-            writer.AddRest(splitter.Rest);
+            foreach (ref readonly var cell in _buffer.Cells.Cells(reading.CellStart, reading.CellEnd))
+                writer.Add(cell, _buffer.Cells, places);
+            writer.AddRest(_buffer.Rest(row));
             writer.End();
         }
 
-        return new PendingChange(place, writer.Complete(0, from, to), []);
+        var file = writer.Complete(hourName, 0, from, to);
+        writer.Dispose();
+        store.Stage(name);
+        return new PendingChange(day, file, []);
     }
 
     private static long Total(PositionVector? position)
@@ -170,5 +245,30 @@ public sealed class ArchiveView(string root, ArchiveOptions options, ILogger log
         for (var p = 0; p < (position?.Count ?? 0); p++)
             total += position![p];
         return total;
+    }
+
+    /// <summary>A merge that runs on a thread of its own: it may take seconds, and readings come in meanwhile.</summary>
+    private sealed class RunningMerge
+    {
+        private volatile bool _isAbandoned;
+
+        public RunningMerge(string day, List<ArchivedFile> files, Func<Func<bool>, ArchivedFile> merge)
+        {
+            (Day, Files) = (day, files);
+            Work = Task.Factory.StartNew(
+                () => merge(() => _isAbandoned), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+
+        public string Day { get; }
+
+        public List<ArchivedFile> Files { get; }
+
+        public Task<ArchivedFile> Work { get; }
+
+        public async Task AbandonAsync()
+        {
+            _isAbandoned = true;
+            await ((Task)Work).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 }

@@ -12,10 +12,6 @@ internal static class ExactNumbers
         if (!double.TryParse(json, NumberStyles.Float, CultureInfo.InvariantCulture, out value) || !double.IsFinite(value))
             return false;
 
-        // Up to fifteen plain digits always come back; the long way is for the others.
-        if (json.Length <= 15 && json.IndexOfAny((byte)'e', (byte)'E') < 0)
-            return true;
-
         Span<byte> shortest = stackalloc byte[40];
         return value.TryFormat(shortest, out var length, "R", CultureInfo.InvariantCulture)
             && Normalize(json) == Normalize(shortest[..length]);

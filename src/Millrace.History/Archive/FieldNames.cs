@@ -7,7 +7,7 @@ internal static class FieldNames
 
     private static readonly HashSet<string> Reserved = new(StringComparer.OrdinalIgnoreCase)
     {
-        "device", "time", "received_at", "partition", "sequence", "rest", "tenant", "date",
+        "device", "time", "received_at", "partition", "sequence", "time_as", "rest", "tenant", "date", "hour",
     };
 
     /// <summary>Appends one member's name to the path before it.</summary>

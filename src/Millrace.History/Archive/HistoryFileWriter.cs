@@ -2,7 +2,14 @@ using Millrace.Parquet;
 
 namespace Millrace.History.Archive;
 
-/// <summary>Writes one file of the history: the fixed columns, one for each field that occurs, and the rest.</summary>
+/// <summary>How a file of the history is written: quickly, to be merged soon, or to stay.</summary>
+internal enum FileEffort
+{
+    First,
+    Merged,
+}
+
+/// <summary>Writes one file of the history: the fixed columns, one for each field that occurs, how the time was said, and the rest. Hot.</summary>
 internal sealed class HistoryFileWriter : IDisposable
 {
     public const int Device = 0;
@@ -17,71 +24,93 @@ internal sealed class HistoryFileWriter : IDisposable
 
     private readonly FileStream _file;
     private readonly ParquetWriter _writer;
+    private readonly ParquetColumnWriter[] _columns;
     private readonly Dictionary<string, int> _places = new(StringComparer.Ordinal);
     private readonly int[] _filled;
-    private readonly int _rest;
     private readonly string _folder;
     private int _row;
     private long _rows;
     private (long Min, long Max) _times = (long.MaxValue, long.MinValue);
     private (long Min, long Max) _arrivals = (long.MaxValue, long.MinValue);
 
-    /// <param name="fields">In the order of their columns.</param>
-    public HistoryFileWriter(string path, string folder, IReadOnlyList<(string Name, ParquetKind Kind)> fields, int gzipLevel)
+    /// <param name="path">Where it is written.</param>
+    /// <param name="folder">Tenant, day and hour, for the footer.</param>
+    /// <param name="fields">Names and types of the fields' columns.</param>
+    public HistoryFileWriter(string path, string folder, IEnumerable<(string Name, FieldType Type)> fields, FileEffort effort, int gzipLevel)
     {
-        var columns = new List<ParquetColumn>
-        {
+        List<ParquetColumn> columns =
+        [
             ParquetColumn.String("device", nullable: false),
             ParquetColumn.TimestampMicros("time", nullable: false),
             ParquetColumn.TimestampMicros("received_at", nullable: false),
             ParquetColumn.Int32("partition", nullable: false),
             ParquetColumn.Int64("sequence", nullable: false),
-        };
-        foreach (var (name, kind) in fields)
-        {
-            _places.Add(name, columns.Count);
-            columns.Add(ColumnSet.Column(name, kind));
-        }
-
-        _rest = columns.Count;
-        columns.Add(ParquetColumn.Json(RestColumn));
+            .. fields.OrderBy(field => field.Name, StringComparer.Ordinal).Select(field => field.Type.Column(field.Name)),
+            ParquetColumn.String(TimeForm.ColumnName),
+            ParquetColumn.Json(RestColumn),
+        ];
+        for (var i = 0; i < columns.Count; i++)
+            _places.Add(columns[i].Name, i);
         _filled = new int[columns.Count];
         _folder = folder;
-        _file = File.Create(path);
+        _file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, 256 << 10);
         _writer = new ParquetWriter(_file, columns, new ParquetWriterOptions
         {
             GzipLevel = gzipLevel,
             SortedBy = ["device", "time"],
-            BloomFilters = ["device"],
+            BloomFilters = effort == FileEffort.Merged ? ["device"] : [],
+            // Many first files are read side by side when they are merged: small pages bound what that holds.
+            PageRows = effort == FileEffort.Merged ? 20_000 : 4096,
+            EncodingTrials = effort == FileEffort.Merged,
         });
+        _columns = [.. columns.Select((_, i) => _writer[i])];
     }
+
+    /// <summary>The place of a column, to be used with the row's values.</summary>
+    public int PlaceOf(string column) => _places[column];
 
     public void Begin(ReadOnlySpan<byte> device, long time, long receivedAt, int partition, long sequence)
     {
-        _writer[Device].Add(device);
-        _writer[Time].Add(time);
-        _writer[ReceivedAt].Add(receivedAt);
-        _writer[Partition].Add(partition);
-        _writer[Sequence].Add(sequence);
+        _columns[Device].Add(device);
+        _columns[Time].Add(time);
+        _columns[ReceivedAt].Add(receivedAt);
+        _columns[Partition].Add(partition);
+        _columns[Sequence].Add(sequence);
         _times = (Math.Min(_times.Min, time), Math.Max(_times.Max, time));
         _arrivals = (Math.Min(_arrivals.Min, receivedAt), Math.Max(_arrivals.Max, receivedAt));
     }
 
-    public void Add(in FieldValue value)
+    /// <param name="places">For each column of the cell's tenant its place here.</param>
+    public void Add(in Cell cell, CellStore store, ReadOnlySpan<int> places)
     {
-        var column = Column(_places[value.Column]);
-        if (value.Kind == ParquetKind.Double)
-            column.Add(value.Number);
-        else if (value.Kind == ParquetKind.Boolean)
-            column.Add(value.Flag);
-        else
-            column.Add(value.Text!);
+        if (cell.Column == PayloadSplitter.TimeAs)
+        {
+            Column(_columns.Length - 2).Add(TimeForm.Codes[cell.Bits]);
+            return;
+        }
+
+        var column = Column(places[cell.Column]);
+        switch (column.Column.Kind)
+        {
+            case ParquetKind.Double:
+                column.Add(cell.Double);
+                break;
+            case ParquetKind.Boolean:
+                column.Add(cell.Bits != 0);
+                break;
+            case ParquetKind.String:
+                column.Add(store.Text(cell.Bits, cell.TextLength));
+                break;
+            default:
+                column.Add(cell.Bits);
+                break;
+        }
     }
 
     /// <summary>Copies one value of a row that another file holds.</summary>
-    public void Copy(string name, ParquetVector from, int row)
+    public void Copy(int place, ParquetVector from, int row)
     {
-        var column = Column(name == RestColumn ? _rest : _places[name]);
+        var column = Column(place);
         switch (from.Column.Kind)
         {
             case ParquetKind.Double:
@@ -90,8 +119,11 @@ internal sealed class HistoryFileWriter : IDisposable
             case ParquetKind.Boolean:
                 column.Add(from.Booleans[row]);
                 break;
-            default:
+            case ParquetKind.String or ParquetKind.Json:
                 column.Add(from.Bytes(row));
+                break;
+            default:
+                column.Add(from.Int64s[row]);
                 break;
         }
     }
@@ -99,7 +131,7 @@ internal sealed class HistoryFileWriter : IDisposable
     public void AddRest(ReadOnlySpan<byte> json)
     {
         if (!json.IsEmpty)
-            Column(_rest).Add(json);
+            Column(_columns.Length - 1).Add(json);
     }
 
     public void End()
@@ -109,18 +141,18 @@ internal sealed class HistoryFileWriter : IDisposable
             Commit();
     }
 
-    /// <summary>Writes the footer and flushes to the disk.</summary>
-    public ArchivedFile Complete(int generation, long from, long to)
+    /// <summary>Writes the footer. Staging makes it durable.</summary>
+    /// <param name="hour">The folder of the hour below the day's.</param>
+    public ArchivedFile Complete(string hour, int generation, long from, long to)
     {
         Commit();
         _writer.Metadata["millrace.schema"] = "history 1";
-        _writer.Metadata["millrace.rows"] = _rows.ToString();
+        _writer.Metadata["millrace.rows"] = _rows.ToString(System.Globalization.CultureInfo.InvariantCulture);
         _writer.Metadata["millrace.partition"] = _folder;
         _writer.Metadata["millrace.source"] = $"{from}-{to}";
         _writer.Complete();
-        _file.Flush(flushToDisk: true);
         return new ArchivedFile(
-            ArchivedFile.NameOf(generation, from, to), _rows, _file.Length, from, to, generation,
+            ArchivedFile.NameOf(hour, generation, from, to), _rows, _file.Length, from, to, generation,
             _times.Min, _times.Max, _arrivals.Min, _arrivals.Max);
     }
 
@@ -129,7 +161,7 @@ internal sealed class HistoryFileWriter : IDisposable
     /// <summary>The column, with nulls for the rows since its last value.</summary>
     private ParquetColumnWriter Column(int place)
     {
-        var column = _writer[place];
+        var column = _columns[place];
         if (_row > _filled[place])
             column.AddNulls(_row - _filled[place]);
         _filled[place] = _row + 1;
@@ -141,7 +173,7 @@ internal sealed class HistoryFileWriter : IDisposable
         for (var place = FixedColumns; place < _filled.Length; place++)
         {
             if (_row > _filled[place])
-                _writer[place].AddNulls(_row - _filled[place]);
+                _columns[place].AddNulls(_row - _filled[place]);
             _filled[place] = 0;
         }
 

@@ -1,52 +1,40 @@
 using System.Buffers;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Millrace.History.Archive;
 
-/// <summary>Puts a payload's JSON view together again from column values and rest.</summary>
+/// <summary>Puts a payload's JSON view together from what columns hold of it and a rest that reaches into the same objects.</summary>
 internal static class PayloadJoiner
 {
-    private static readonly JsonWriterOptions Options = new()
+    private const int DepthMax = 300;
+
+    private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = DepthMax };
+
+    public static void Write(ReadOnlySpan<byte> values, ReadOnlySpan<byte> rest, IBufferWriter<byte> output)
     {
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        MaxDepth = 300,
-    };
-
-    public static void Write(IReadOnlyList<FieldValue> values, ReadOnlySpan<byte> rest, IBufferWriter<byte> output)
-    {
-        if (values.Count == 0 && !rest.IsEmpty)
-        {
-            output.Write(rest); // Also how a payload that no column could hold comes back, byte for byte.
-            return;
-        }
-
-        var root = rest.IsEmpty
-            ? []
-            : JsonNode.Parse(rest, documentOptions: new JsonDocumentOptions { MaxDepth = 300 })!.AsObject();
-        foreach (var value in values)
-            Put(root, value);
-
+        var root = Parse(values);
+        Join(root, Parse(rest));
         using var writer = new Utf8JsonWriter(output, Options);
         root.WriteTo(writer);
     }
 
-    private static void Put(JsonObject root, in FieldValue value)
-    {
-        var members = FieldNames.Split(value.Column);
-        var at = root;
-        foreach (var member in members.AsSpan(0, members.Length - 1))
-        {
-            if (at[member] is not JsonObject inner)
-                at[member] = inner = [];
-            at = inner;
-        }
+    private static JsonObject Parse(ReadOnlySpan<byte> json) =>
+        JsonNode.Parse(json, documentOptions: new JsonDocumentOptions { MaxDepth = DepthMax })!.AsObject();
 
-        at[members[^1]] = value.Kind switch
+    private static void Join(JsonObject into, JsonObject from)
+    {
+        foreach (var (name, value) in from.ToList())
         {
-            Parquet.ParquetKind.Double => JsonValue.Create(value.Number),
-            Parquet.ParquetKind.Boolean => JsonValue.Create(value.Flag),
-            _ => JsonValue.Create(value.Text),
-        };
+            if (value is JsonObject inner && into[name] is JsonObject known)
+            {
+                Join(known, inner);
+                continue;
+            }
+
+            from.Remove(name);
+            into[name] = value;
+        }
     }
 }

@@ -1,186 +1,450 @@
 using System.Buffers;
 using System.Text.Json;
+using System.Text.Unicode;
 using Millrace.Parquet;
 
 namespace Millrace.History.Archive;
 
-/// <summary>One value of a payload that has a column.</summary>
-internal readonly record struct FieldValue(string Column, ParquetKind Kind, double Number, bool Flag, string? Text);
-
-/// <summary>Takes a payload's JSON view apart into column values and a rest that stays JSON.</summary>
-internal sealed class PayloadSplitter(ColumnSet columns)
+/// <summary>
+/// Takes a payload's JSON view apart into cells and a rest that stays JSON, in one pass that also checks it. Hot: a payload shaped like
+/// the one before costs no look-up and allocates nothing.
+/// </summary>
+internal sealed class PayloadSplitter(ColumnSet columns, CellStore cells)
 {
-    private const int DepthMax = 16;
+    /// <summary>The column number of a cell that says how the payload told its time.</summary>
+    public const int TimeAs = -1;
 
-    private readonly ArrayBufferWriter<byte> _rest = new(256);
-    private readonly Dictionary<(string? Path, string Member), string> _names = [];
-    private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
+    private const int SpellingsMax = 4 * ColumnSet.ColumnsMax;
+
+    /// <summary>So many digits a double always gives back.</summary>
+    private const int DoubleDigits = 15;
+
+    private static readonly SearchValues<byte> StringStops = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
+
+    private static readonly double[] PowersOfTen =
+        [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+    private readonly FieldNode _root = FieldNode.Root(columns);
+    private byte[] _rest = new byte[256];
+    private int _restLength;
+    private int _spellings;
+    private long _payload;
+    private long _time;
     private bool _isOdd;
+    private bool _hasTimeAs;
 
-    /// <summary>The values of the last payload that have columns.</summary>
-    public List<FieldValue> Values { get; } = [];
+    /// <summary>What has no column, as a JSON object; empty when everything has.</summary>
+    public ReadOnlySpan<byte> Rest => _rest.AsSpan(0, _restLength);
 
-    /// <summary>What is left, as a JSON object; empty when everything has a column.</summary>
-    public ReadOnlySpan<byte> Rest => _rest.WrittenSpan;
-
-    /// <param name="json">One JSON object, checked when it was taken in.</param>
-    public void Split(ReadOnlySpan<byte> json)
+    /// <summary>
+    /// Adds a payload's cells. False, with nothing added, when the bytes are not one JSON object.
+    /// </summary>
+    /// <param name="time">The reading's event time: a member that says just that needs no column of its own.</param>
+    public bool TrySplit(ReadOnlySpan<byte> json, long time)
     {
-        Begin();
+        var (cellMark, textMark) = (cells.CellCount, cells.TextLength);
+        (_restLength, _isOdd, _hasTimeAs, _time) = (0, false, false, time);
+        _payload++;
+        bool isWhole;
+        try
+        {
+            isWhole = Utf8.IsValid(json) && ReadRoot(json);
+        }
+        catch (JsonException)
+        {
+            isWhole = false;
+        }
+        catch (InvalidOperationException)
+        {
+            // An escape that is half a character: no text of ours could hold it.
+            (isWhole, _isOdd) = (IsObject(json), true);
+        }
+
+        if (isWhole && !_isOdd)
+            return true;
+
+        cells.Truncate(cellMark, textMark);
+        _restLength = 0;
+        if (isWhole)
+            Write(json);
+        return isWhole;
+    }
+
+    private static bool IsObject(ReadOnlySpan<byte> json)
+    {
         try
         {
             var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 256 });
-            reader.Read();
-            if (reader.TokenType == JsonTokenType.StartObject)
-                SplitObject(ref reader, json, null, 1);
-            else
-                _isOdd = true;
+            var isObject = reader.Read() && reader.TokenType == JsonTokenType.StartObject;
+            while (reader.Read())
+            {
+            }
+
+            return isObject;
         }
-        catch (Exception fault) when (fault is JsonException or InvalidOperationException)
+        catch (JsonException)
         {
-            _isOdd = true; // An escape that is half a character: no text of ours could hold it.
+            return false;
         }
-
-        if (!_isOdd)
-            return;
-
-        Begin();
-        _rest.Write(json);
     }
 
-    private void Begin()
+    private bool ReadRoot(ReadOnlySpan<byte> json)
     {
-        _isOdd = false;
-        _seen.Clear();
-        _rest.ResetWrittenCount();
-        Values.Clear();
-    }
+        var at = SkipSpace(json, 0);
+        if (at == json.Length || json[at] != '{')
+            return false;
 
-    /// <summary>Returns whether anything of the object went to the rest; its opening brace is then there and closed.</summary>
-    private bool SplitObject(ref Utf8JsonReader reader, ReadOnlySpan<byte> json, string? path, int depth)
-    {
+        at = SkipSpace(json, at + 1);
         var hasRest = false;
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        if (at < json.Length && json[at] == '}')
+            at++;
+        else if (!ReadMembers(json, ref at, _root, ref hasRest))
+            return false;
+        if (hasRest)
+            Write("}"u8);
+        return SkipSpace(json, at) == json.Length;
+    }
+
+    /// <summary>Reads from the first member's name to behind the closing brace. What goes to the rest is written there, without its last brace.</summary>
+    private bool ReadMembers(ReadOnlySpan<byte> json, ref int at, FieldNode node, ref bool hasRest)
+    {
+        var next = 0;
+        while (true)
         {
-            var rawName = json.Slice((int)reader.TokenStartIndex, RawLength(reader));
-            var column = NameOf(path, reader.GetString()!);
-            var mark = _rest.WrittenCount;
-            reader.Read();
-            // An empty or overlong name, or one that lies too deep, has no column; nor has anything below it.
-            if (column.Length == 0 || column.EndsWith('.') || column.Length > FieldNames.LengthMax || depth >= DepthMax)
+            if (at >= json.Length || json[at] != '"')
+                return false;
+
+            var member = node.Match(json[at..], ref next, out var length);
+            if (member is null)
             {
-                WriteName(rawName, hasRest);
-                WriteRaw(ref reader, json);
-                hasRest = true;
-                continue;
+                length = MeasureString(json[at..], out _);
+                if (length == 0)
+                    return false;
+                var isRemembered = _spellings < SpellingsMax;
+                member = node.Learn(json.Slice(at, length), isRemembered);
+                _spellings += isRemembered ? 1 : 0;
             }
 
-            if (!_seen.Add(column))
-                _isOdd = true; // A doubled name: which of them counts is not ours to say.
+            var name = json.Slice(at, length);
+            at = SkipSpace(json, at + length);
+            if (at >= json.Length || json[at] != ':')
+                return false;
+            at = SkipSpace(json, at + 1);
+            if (at >= json.Length || !ReadValue(json, ref at, name, member, ref hasRest))
+                return false;
 
-            if (reader.TokenType == JsonTokenType.StartObject)
+            at = SkipSpace(json, at);
+            if (at >= json.Length)
+                return false;
+            if (json[at] == '}')
             {
-                WriteName(rawName, hasRest);
-                var inside = _rest.WrittenCount;
-                if (SplitMembers(ref reader, json, column, depth, inside))
-                    hasRest = true;
-                else
-                    Truncate(mark);
-                continue;
+                at++;
+                return true;
             }
 
-            if (TryTake(ref reader, column))
-                continue;
+            if (json[at] != ',')
+                return false;
+            at = SkipSpace(json, at + 1);
+        }
+    }
 
-            WriteName(rawName, hasRest);
-            WriteRaw(ref reader, json);
+    private bool ReadValue(ReadOnlySpan<byte> json, ref int at, ReadOnlySpan<byte> name, FieldNode member, ref bool hasRest)
+    {
+        var start = at;
+        bool isTaken;
+        if (!member.HasColumns)
+        {
+            if (!SkipValue(json, ref at))
+                return false;
+            isTaken = false;
+        }
+        else
+        {
+            _isOdd |= member.Stamp == _payload; // A doubled name: which of them counts is not ours to say.
+            member.Stamp = _payload;
+            switch (json[at])
+            {
+                case (byte)'"':
+                    if (!ReadText(json, ref at, member, out isTaken))
+                        return false;
+                    break;
+                case (byte)'{':
+                    return ReadInner(json, ref at, name, member, ref hasRest);
+                case (byte)'t' or (byte)'f':
+                    if (!SkipValue(json, ref at))
+                        return false;
+                    isTaken = member.TryColumn(ParquetKind.Boolean, out var flag, out _);
+                    if (isTaken)
+                        cells.Add(flag, json[start] == 't' ? 1 : 0);
+                    break;
+                case (byte)'-' or (>= (byte)'0' and <= (byte)'9'):
+                    if (!ReadNumber(json, ref at, member, out isTaken))
+                        return false;
+                    break;
+                default:
+                    if (!SkipValue(json, ref at))
+                        return false;
+                    isTaken = false;
+                    break;
+            }
+        }
+
+        if (!isTaken)
+        {
+            WriteName(name, hasRest);
+            Write(json[start..at]);
             hasRest = true;
         }
 
-        if (hasRest)
-            _rest.Write("}"u8);
-        return hasRest;
+        return true;
     }
 
     /// <summary>A nested object: apart if it has members, else as it is.</summary>
-    private bool SplitMembers(ref Utf8JsonReader reader, ReadOnlySpan<byte> json, string column, int depth, int mark)
+    private bool ReadInner(ReadOnlySpan<byte> json, ref int at, ReadOnlySpan<byte> name, FieldNode member, ref bool hasRest)
     {
-        var probe = reader;
-        probe.Read();
-        if (probe.TokenType == JsonTokenType.EndObject)
+        var mark = _restLength;
+        WriteName(name, hasRest);
+        at = SkipSpace(json, at + 1);
+        if (at < json.Length && json[at] == '}')
         {
-            reader.Read();
-            _rest.Write("{}"u8);
+            at++;
+            Write("{}"u8);
+            hasRest = true;
             return true;
         }
 
-        if (SplitObject(ref reader, json, column, depth + 1))
-            return true;
-
-        Truncate(mark);
-        return false;
+        var hasInnerRest = false;
+        if (!ReadMembers(json, ref at, member, ref hasInnerRest))
+            return false;
+        if (hasInnerRest)
+            Write("}"u8);
+        else
+            _restLength = mark;
+        hasRest |= hasInnerRest;
+        return true;
     }
 
-    private bool TryTake(ref Utf8JsonReader reader, string column)
+    private bool ReadText(ReadOnlySpan<byte> json, ref int at, FieldNode member, out bool isTaken)
     {
-        switch (reader.TokenType)
+        isTaken = false;
+        var length = MeasureString(json[at..], out var isEscaped);
+        if (length == 0)
+            return false;
+
+        var raw = json.Slice(at, length);
+        at += length;
+        if (IsTime(member, raw))
         {
-            case JsonTokenType.Number:
-                if (!ExactNumbers.TryToDouble(reader.ValueSpan, out var number) || !columns.Takes(column, ParquetKind.Double))
-                    return false;
-                Values.Add(new FieldValue(column, ParquetKind.Double, number, false, null));
-                return true;
-            case JsonTokenType.True or JsonTokenType.False:
-                if (!columns.Takes(column, ParquetKind.Boolean))
-                    return false;
-                Values.Add(new FieldValue(column, ParquetKind.Boolean, 0, reader.TokenType == JsonTokenType.True, null));
-                return true;
-            case JsonTokenType.String:
-                if (!columns.Takes(column, ParquetKind.String))
-                    return false;
-                Values.Add(new FieldValue(column, ParquetKind.String, 0, false, reader.GetString()));
-                return true;
-            default:
+            isTaken = true;
+            return true;
+        }
+
+        isTaken = member.TryColumn(ParquetKind.String, out var column, out _);
+        if (isTaken && !isEscaped)
+            cells.Add(column, raw[1..^1]);
+        else if (isTaken)
+            AddUnescaped(column, raw);
+        else if (isEscaped)
+            new Utf8JsonReader(raw).Read(); // Only to find out that the escapes are some.
+        return true;
+    }
+
+    private void AddUnescaped(int column, ReadOnlySpan<byte> raw)
+    {
+        var reader = new Utf8JsonReader(raw);
+        reader.Read();
+        var text = ArrayPool<byte>.Shared.Rent(raw.Length);
+        try
+        {
+            cells.Add(column, text.AsSpan(0, reader.CopyString(text)));
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(text);
+        }
+    }
+
+    private bool ReadNumber(ReadOnlySpan<byte> json, ref int at, FieldNode member, out bool isTaken)
+    {
+        isTaken = false;
+        var start = at;
+        if (!TryMeasureNumber(json, ref at, out var number))
+            return false;
+
+        var raw = json[start..at];
+        if (IsTime(member, raw))
+            isTaken = true;
+        else if (member.TryColumn(ParquetKind.Double, out var column, out var type))
+            isTaken = type.Kind == ParquetKind.Double ? TakeDouble(column, raw, number) : TakeExact(column, type, number);
+        return true;
+    }
+
+    private bool TakeDouble(int column, ReadOnlySpan<byte> raw, in Number number)
+    {
+        double value;
+        if (number is { HasExponent: false, Digits: <= DoubleDigits, Scale: <= DoubleDigits })
+        {
+            // Both are exact as doubles, so their quotient is the double nearest to the text.
+            value = number.Mantissa / PowersOfTen[number.Scale];
+            value = number.IsNegative ? -value : value;
+        }
+        else if (!ExactNumbers.TryToDouble(raw, out value))
+        {
+            return false;
+        }
+
+        cells.Add(column, BitConverter.DoubleToInt64Bits(value));
+        return true;
+    }
+
+    /// <summary>Takes a number into a declared integer or decimal; one that does not fit exactly goes to the rest.</summary>
+    private bool TakeExact(int column, FieldType type, in Number number)
+    {
+        var (value, scale) = (number.Mantissa, number.Scale);
+        for (; scale > type.Scale && value % 10 == 0; scale--)
+            value /= 10;
+        if (number.HasExponent || number.Digits > 18 || scale > type.Scale || (value == 0 && number.IsNegative))
+            return false;
+        for (; scale < type.Scale; scale++)
+        {
+            if (value > 99_999_999_999_999_999)
+                return false;
+            value *= 10;
+        }
+
+        cells.Add(column, number.IsNegative ? -value : value);
+        return true;
+    }
+
+    private bool IsTime(FieldNode member, ReadOnlySpan<byte> raw)
+    {
+        if (member.TimeMember < 0 || _hasTimeAs || TimeForm.Find(member.TimeMember, raw, _time) is not (>= 0 and var code))
+            return false;
+
+        cells.Add(TimeAs, code);
+        _hasTimeAs = true;
+        return true;
+    }
+
+    private static bool TryMeasureNumber(ReadOnlySpan<byte> json, ref int at, out Number number)
+    {
+        number = default;
+        var i = at;
+        var isNegative = json[i] == '-';
+        i += isNegative ? 1 : 0;
+        var first = i;
+        var (mantissa, digits, scale) = (0L, 0, 0);
+        for (; i < json.Length && json[i] is >= (byte)'0' and <= (byte)'9'; i++)
+            Take(json[i], ref mantissa, ref digits);
+        if (i == first || (json[first] == '0' && i > first + 1))
+            return false;
+
+        if (i < json.Length && json[i] == '.')
+        {
+            var point = i++;
+            for (; i < json.Length && json[i] is >= (byte)'0' and <= (byte)'9'; i++)
+                Take(json[i], ref mantissa, ref digits);
+            scale = i - point - 1;
+            if (scale == 0)
                 return false;
         }
+
+        var hasExponent = i < json.Length && json[i] is (byte)'e' or (byte)'E';
+        if (hasExponent)
+        {
+            i++;
+            i += i < json.Length && json[i] is (byte)'+' or (byte)'-' ? 1 : 0;
+            var power = i;
+            while (i < json.Length && json[i] is >= (byte)'0' and <= (byte)'9')
+                i++;
+            if (i == power)
+                return false;
+        }
+
+        at = i;
+        number = new Number(mantissa, digits, scale, isNegative, hasExponent);
+        return true;
+
+        static void Take(byte digit, ref long mantissa, ref int digits)
+        {
+            // Zeros before the first other digit are none of its digits; beyond eighteen the mantissa is not used.
+            if (digits > 0 || digit != '0')
+                digits++;
+            if (digits <= 18)
+                mantissa = (mantissa * 10) + (digit - '0');
+        }
     }
 
-    private void WriteName(ReadOnlySpan<byte> rawName, bool hasRest)
+    private static bool SkipValue(ReadOnlySpan<byte> json, ref int at)
     {
-        _rest.Write(hasRest ? ","u8 : "{"u8);
-        _rest.Write(rawName);
-        _rest.Write(":"u8);
+        switch (json[at])
+        {
+            case (byte)'t':
+                return SkipWord(json, "true"u8, ref at);
+            case (byte)'f':
+                return SkipWord(json, "false"u8, ref at);
+            case (byte)'n':
+                return SkipWord(json, "null"u8, ref at);
+            case (byte)'-' or (>= (byte)'0' and <= (byte)'9'):
+                return TryMeasureNumber(json, ref at, out _);
+            default:
+                var reader = new Utf8JsonReader(json[at..], new JsonReaderOptions { MaxDepth = 256 });
+                if (!reader.Read())
+                    return false;
+                reader.Skip();
+                at += (int)reader.BytesConsumed;
+                return true;
+        }
     }
 
-    private void WriteRaw(ref Utf8JsonReader reader, ReadOnlySpan<byte> json)
+    private static bool SkipWord(ReadOnlySpan<byte> json, ReadOnlySpan<byte> word, ref int at)
     {
-        var start = (int)reader.TokenStartIndex;
-        reader.Skip();
-        _rest.Write(json[start..(int)reader.BytesConsumed]);
+        if (!json[at..].StartsWith(word))
+            return false;
+        at += word.Length;
+        return true;
     }
 
-    private void Truncate(int length)
+    /// <summary>The length of the string that begins here, with its quotes; 0 when it is none.</summary>
+    private static int MeasureString(ReadOnlySpan<byte> json, out bool isEscaped)
     {
-        // ArrayBufferWriter cannot step back, so what is kept is written again; rests are short and this is rare.
-        if (_rest.WrittenCount == length)
-            return;
+        isEscaped = false;
+        for (var at = 1; json[at..].IndexOfAny(StringStops) is var stop and >= 0;)
+        {
+            at += stop;
+            if (json[at] == '"')
+                return at + 1;
+            if (json[at] != '\\' || at + 2 > json.Length)
+                return 0;
+            isEscaped = true;
+            at += 2;
+        }
 
-        var kept = _rest.WrittenSpan[..length].ToArray();
-        _rest.ResetWrittenCount();
-        _rest.Write(kept);
+        return 0;
     }
 
-    private string NameOf(string? path, string member)
+    private static int SkipSpace(ReadOnlySpan<byte> json, int at)
     {
-        if (_names.TryGetValue((path, member), out var known))
-            return known;
-
-        var name = member.Length == 0 ? "" : FieldNames.Append(path, member);
-        if (_names.Count < 4 * ColumnSet.ColumnsMax)
-            _names.Add((path, member), name);
-        return name;
+        while (at < json.Length && json[at] is (byte)' ' or (byte)'\t' or (byte)'\n' or (byte)'\r')
+            at++;
+        return at;
     }
 
-    /// <summary>The name with its quotes, as it stands.</summary>
-    private static int RawLength(in Utf8JsonReader reader) => reader.ValueSpan.Length + 2;
+    private void WriteName(ReadOnlySpan<byte> name, bool hasRest)
+    {
+        Write(hasRest ? ","u8 : "{"u8);
+        Write(name);
+        Write(":"u8);
+    }
+
+    private void Write(ReadOnlySpan<byte> bytes)
+    {
+        if (_rest.Length - _restLength < bytes.Length)
+            Array.Resize(ref _rest, Math.Max(_rest.Length * 2, _restLength + bytes.Length));
+        bytes.CopyTo(_rest.AsSpan(_restLength));
+        _restLength += bytes.Length;
+    }
+
+    /// <summary>A JSON number in parts: mantissa × 10^-scale, when it has no exponent and at most eighteen digits.</summary>
+    private readonly record struct Number(long Mantissa, int Digits, int Scale, bool IsNegative, bool HasExponent);
 }

@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Globalization;
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Millrace.Parquet;
@@ -15,14 +17,21 @@ internal sealed class RowJson
         SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\', 0x7F]);
 
     private readonly List<Field> _fields = [];
+    private readonly ArrayBufferWriter<byte> _values = new(512);
+    private readonly ParquetVector _times;
+    private readonly ParquetVector? _timeAs;
     private readonly ParquetVector? _rest;
 
+    /// <param name="scan">Over all columns.</param>
     public RowJson(IReadOnlyList<ParquetColumn> columns, ParquetScan scan)
     {
+        _times = scan[HistoryFileWriter.Time];
         for (var c = HistoryFileWriter.FixedColumns; c < columns.Count; c++)
         {
             if (columns[c].Name == HistoryFileWriter.RestColumn)
                 _rest = scan[c];
+            else if (columns[c].Name == TimeForm.ColumnName)
+                _timeAs = scan[c];
             else
                 _fields.Add(new Field(scan[c]));
         }
@@ -31,59 +40,56 @@ internal sealed class RowJson
     public void Write(int row, IBufferWriter<byte> output)
     {
         var rest = _rest is null || _rest.IsNull(row) ? default : _rest.Bytes(row);
-        if (!rest.IsEmpty && ReachesInside(row, rest))
+        if (rest.IsEmpty || !ReachesInside(row, rest))
         {
-            PayloadJoiner.Write(ValuesOf(row), rest, output);
+            WriteValues(row, rest, output);
             return;
         }
 
-        var mark = new JsonPlace(output);
+        _values.ResetWrittenCount();
+        WriteValues(row, default, _values);
+        if (_values.WrittenCount == 2)
+            output.Write(rest); // Also how a payload that no column could hold comes back, byte for byte.
+        else
+            PayloadJoiner.Write(_values.WrittenSpan, rest, output);
+    }
+
+    private void WriteValues(int row, ReadOnlySpan<byte> rest, IBufferWriter<byte> output)
+    {
+        var place = new JsonPlace(output);
+        if (_timeAs is not null && !_timeAs.IsNull(row))
+        {
+            Span<byte> member = stackalloc byte[TimeForm.MemberBytesMax];
+            place.Name(member[..TimeForm.WriteMember(_timeAs.Bytes(row), _times.Int64s[row], member)]);
+        }
+
         foreach (var field in _fields)
         {
             if (field.Vector.IsNull(row))
                 continue;
-            mark.Enter(field.Objects);
-            mark.Name(field.Name);
+            place.Enter(field.Objects);
+            place.Name(field.Name);
             WriteValue(field.Vector, row, output);
         }
 
-        mark.Finish(rest);
+        place.Finish(rest);
     }
 
     /// <summary>Whether the rest may have members in an object that columns have members in; true also when that is not told easily.</summary>
     private bool ReachesInside(int row, ReadOnlySpan<byte> rest)
     {
-        var any = false;
+        var any = _timeAs is not null && !_timeAs.IsNull(row);
         foreach (var field in _fields)
         {
             if (field.Vector.IsNull(row))
                 continue;
             any = true;
-            if (field.Objects.Length > 0 && rest.IndexOf(field.Objects[0]) >= 0)
+            if (field.Objects.Length > 0 && rest.IndexOf(field.Objects[0].AsSpan(..^1)) >= 0)
                 return true;
         }
 
         // Without values the rest is the payload itself, byte for byte; escapes may hide a name.
         return !any || rest.Contains((byte)'\\') || rest[0] != '{' || rest[^1] != '}';
-    }
-
-    private List<FieldValue> ValuesOf(int row)
-    {
-        var values = new List<FieldValue>();
-        foreach (var field in _fields)
-        {
-            var vector = field.Vector;
-            if (vector.IsNull(row))
-                continue;
-            values.Add(vector.Column.Kind switch
-            {
-                ParquetKind.Double => new FieldValue(vector.Column.Name, ParquetKind.Double, vector.Doubles[row], false, null),
-                ParquetKind.Boolean => new FieldValue(vector.Column.Name, ParquetKind.Boolean, 0, vector.Booleans[row], null),
-                _ => new FieldValue(vector.Column.Name, ParquetKind.String, 0, false, vector.Text(row)),
-            });
-        }
-
-        return values;
     }
 
     private static void WriteValue(ParquetVector vector, int row, IBufferWriter<byte> output)
@@ -92,11 +98,14 @@ internal sealed class RowJson
         {
             case ParquetKind.Double:
                 var room = output.GetSpan(32);
-                vector.Doubles[row].TryFormat(room, out var written, default, System.Globalization.CultureInfo.InvariantCulture);
+                vector.Doubles[row].TryFormat(room, out var written, default, CultureInfo.InvariantCulture);
                 output.Advance(written);
                 break;
             case ParquetKind.Boolean:
                 output.Write(vector.Booleans[row] ? "true"u8 : "false"u8);
+                break;
+            case ParquetKind.Int64 or ParquetKind.Decimal:
+                WriteExact(vector.Int64s[row], vector.Column.Scale, output);
                 break;
             default:
                 var text = vector.Bytes(row);
@@ -107,6 +116,26 @@ internal sealed class RowJson
         }
     }
 
+    private static void WriteExact(long unscaled, int scale, IBufferWriter<byte> output)
+    {
+        var room = output.GetSpan(48);
+        var (whole, part) = Math.DivRem(Math.Abs(unscaled), (long)Math.Pow(10, scale));
+        var at = 0;
+        if (unscaled < 0)
+            room[at++] = (byte)'-';
+        whole.TryFormat(room[at..], out var written, default, CultureInfo.InvariantCulture);
+        at += written;
+        if (part != 0)
+        {
+            room[at++] = (byte)'.';
+            for (var i = scale - 1; i >= 0; i--, part /= 10)
+                room[at + i] = (byte)('0' + (part % 10));
+            at += scale;
+        }
+
+        output.Advance(at);
+    }
+
     /// <summary>A column with the objects around it, outermost first, and its own name, each as <c>"name":</c>.</summary>
     private sealed class Field
     {
@@ -115,7 +144,12 @@ internal sealed class RowJson
             Vector = vector;
             var members = FieldNames.Split(vector.Column.Name);
             var names = Array.ConvertAll(members, member =>
-                System.Text.Encoding.UTF8.GetBytes($"\"{JsonEncodedText.Encode(member, JavaScriptEncoder.UnsafeRelaxedJsonEscaping)}\":"));
+            {
+                var text = Encoding.UTF8.GetBytes(member);
+                return text.AsSpan().IndexOfAny(MustEscape) < 0
+                    ? [(byte)'"', .. text, (byte)'"', (byte)':']
+                    : Encoding.UTF8.GetBytes($"\"{JsonEncodedText.Encode(member, JavaScriptEncoder.UnsafeRelaxedJsonEscaping)}\":");
+            });
             (Objects, Name) = (names[..^1], names[^1]);
         }
 
@@ -152,7 +186,7 @@ internal sealed class RowJson
             _open = objects;
         }
 
-        public void Name(ReadOnlySpan<byte> name)
+        public void Name(scoped ReadOnlySpan<byte> name)
         {
             if (!_begun)
                 output.Write("{"u8);
@@ -162,7 +196,7 @@ internal sealed class RowJson
             (_begun, _comma) = (true, true);
         }
 
-        public void Finish(ReadOnlySpan<byte> rest)
+        public void Finish(scoped ReadOnlySpan<byte> rest)
         {
             Close(_open.Length);
             if (!_begun)

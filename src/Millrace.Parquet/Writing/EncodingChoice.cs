@@ -7,7 +7,7 @@ namespace Millrace.Parquet.Writing;
 /// Chooses how a column is encoded by writing a sample each way and taking the smallest after compression. The choice
 /// is kept for some row groups: neighbouring groups look alike, and trying costs as much as a page.
 /// </summary>
-internal sealed class EncodingChoice(ParquetEncoding? wanted)
+internal sealed class EncodingChoice(ParquetEncoding? wanted, bool trials)
 {
     private const int SampleValues = 20_000;
     private const int GroupsBetweenTrials = 8;
@@ -34,6 +34,12 @@ internal sealed class EncodingChoice(ParquetEncoding? wanted)
             CheckWanted(column.Column);
             if (Encoding == ParquetEncoding.RleDictionary)
                 BuildDictionary(column, valueCount, dictionary, Math.Max(1, valueCount), int.MaxValue);
+            return;
+        }
+
+        if (!trials)
+        {
+            Encoding = BuildDictionary(column, valueCount, dictionary) ? ParquetEncoding.RleDictionary : UsualEncoding(column.Column);
             return;
         }
 
@@ -96,6 +102,13 @@ internal sealed class EncodingChoice(ParquetEncoding? wanted)
             (Encoding, Shape) = (encoding, shape);
         }
     }
+
+    private static ParquetEncoding UsualEncoding(ParquetColumn column) => column.Physical switch
+    {
+        PhysicalType.Int32 or PhysicalType.Int64 => ParquetEncoding.DeltaBinaryPacked,
+        PhysicalType.ByteArray => ParquetEncoding.DeltaLengthByteArray,
+        _ => ParquetEncoding.Plain,
+    };
 
     private static bool BuildDictionary(ParquetColumnWriter column, int valueCount, DictionaryBuilder dictionary) =>
         column.Column.Physical switch

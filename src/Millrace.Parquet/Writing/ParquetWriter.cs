@@ -46,7 +46,7 @@ public sealed class ParquetWriter
         _columns = [.. columns.Select(Writable)];
         _byName = Enumerable.Range(0, columns.Count).ToDictionary(i => columns[i].Name);
         _choices = [.. columns.Select(column => new EncodingChoice(
-            _options.Encodings.TryGetValue(column.Name, out var encoding) ? encoding : null))];
+            _options.Encodings.TryGetValue(column.Name, out var encoding) ? encoding : null, _options.EncodingTrials))];
         _hasBloom = [.. columns.Select(c => _options.BloomFilters.Contains(c.Name) && c.Kind != ParquetKind.Boolean)];
         _chunks = new ChunkWriter(_options, _output);
         _file = new FileMetadata { Schema = ColumnSchema.ToElements(columns), CreatedBy = _options.CreatedBy };

@@ -45,6 +45,12 @@ public sealed record ParquetWriterOptions
     public IReadOnlyDictionary<string, ParquetEncoding> Encodings { get; init; } =
         new Dictionary<string, ParquetEncoding>();
 
+    /// <summary>
+    /// Whether encodings are found by trying each on a sample. Without, a column gets a dictionary where it has few values, else its kind's
+    /// plain choice: quicker, and a little larger.
+    /// </summary>
+    public bool EncodingTrials { get; init; } = true;
+
     /// <summary>Who wrote the file, in the form that readers parse.</summary>
     public string CreatedBy { get; init; } = "millrace version 0.1.0 (build 0)";
 

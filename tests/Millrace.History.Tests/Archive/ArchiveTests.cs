@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Core;
 using Millrace.History.Archive;
@@ -30,7 +31,7 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         var view = await OpenAsync(folder.Path, log);
         for (var i = 0; i < 9; i++)
         {
-            await ApplyAsync(view, log.Append(i % 2, ("b", -i * Day / 4, $$"""{"n":{{i}}}""", 0), ("a", 0, $$"""{"n":"{{i}}"}""", 0)));
+            await ApplyAsync(view, log.Append(i % 2, ("b", -(i / 3) * Day, $$"""{"n":{{i}}}""", 0), ("a", 0, $$"""{"n":"{{i}}"}""", 0)));
             await view.CheckpointAsync(log.Durable, default);
         }
 
@@ -81,7 +82,7 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         var random = new Random(4);
         for (var i = 0; i < 40; i++)
             Assert.True(appender.TryAppend(RandomBatch(random, log.PartitionCount)));
-        var view = new ArchiveView(folder.Path, Options, NullLogger.Instance);
+        var view = new ArchiveView(new LocalHistoryStore(folder.Path, flush: false), Options, NullLogger.Instance);
         await view.OpenAsync(log, default);
         foreach (var block in log.Blocks.Take(70))
             await view.ApplyAsync(block, default);
@@ -162,7 +163,7 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         var sql = $"""
             SELECT count(*)::VARCHAR, sum(used)::VARCHAR, count(DISTINCT (partition, sequence))::VARCHAR, sum("on"::INTEGER)::VARCHAR,
                    count(rest)::VARCHAR, min(rest ->> 'tags'), sum("time%")::VARCHAR, count(DISTINCT tenant)::VARCHAR
-            FROM read_parquet('{folder.Path}/tenant=*/date=*/*.parquet', hive_partitioning = true, union_by_name = true)
+            FROM read_parquet('{folder.Path}/tenant=*/date=*/hour=*/*.parquet', hive_partitioning = true, union_by_name = true)
             """;
         var expected = """[["12000","2994000.0","12000","12000","12000","[1]","60000.0","2"]]""";
 
@@ -185,7 +186,7 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         {
             log.Append(random.Next(3), [.. Enumerable.Range(0, random.Next(1, 6)).Select(_ => Random(random))]);
             var stepsLeft = random.Next(4) == 0 ? random.Next(6) : int.MaxValue;
-            ArchiveFolder.BeforeStep.Value = () =>
+            LocalHistoryStore.BeforeStep.Value = () =>
             {
                 if (stepsLeft-- == 0)
                     throw new CrashException();
@@ -206,7 +207,7 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
             }
         }
 
-        ArchiveFolder.BeforeStep.Value = null;
+        LocalHistoryStore.BeforeStep.Value = null;
         for (; fed < log.Blocks.Count; fed++)
             await view.ApplyAsync(log.Blocks[fed], default);
         await view.CheckpointAsync(log.Durable, default);
@@ -266,18 +267,21 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         var places = new List<(long, int, long, ushort, string, long, string)>();
         foreach (var record in block)
         {
-            // As a value: members of one name, whatever their order.
-            var json = System.Text.Json.Nodes.JsonNode.Parse(record.Payload)!.AsObject();
             places.Add((record.ReceivedAt, block.Partition, record.Sequence, record.Tenant, Encoding.UTF8.GetString(record.Id), record.EventTime,
-                string.Join(',', json.OrderBy(member => member.Key, StringComparer.Ordinal).Select(member => $"{member.Key}={member.Value!.ToJsonString()}"))));
+                InOrder(JsonNode.Parse(record.Payload)!)));
         }
 
         return places;
     }
 
+    /// <summary>JSON as a value: members in one order, whatever theirs.</summary>
+    private static string InOrder(JsonNode json) => json is JsonObject members
+        ? string.Join(',', members.OrderBy(member => member.Key, StringComparer.Ordinal).Select(member => $"{member.Key}={{{InOrder(member.Value!)}}}"))
+        : json.ToJsonString();
+
     private static async Task<ArchiveView> OpenAsync(string path, TestLog log)
     {
-        var view = new ArchiveView(path, Options, NullLogger.Instance);
+        var view = new ArchiveView(new LocalHistoryStore(path, flush: false), Options, NullLogger.Instance);
         await view.OpenAsync(log, default);
         return view;
     }
@@ -288,7 +292,7 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         for (var stepsLeft = random.Next(4); ; stepsLeft += 1)
         {
             var left = stepsLeft;
-            ArchiveFolder.BeforeStep.Value = () =>
+            LocalHistoryStore.BeforeStep.Value = () =>
             {
                 if (left-- == 0)
                     throw new CrashException();

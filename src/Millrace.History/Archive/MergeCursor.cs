@@ -1,0 +1,86 @@
+using System.Buffers.Binary;
+using Millrace.Parquet;
+
+namespace Millrace.History.Archive;
+
+/// <summary>Walks over the rows of one file that is being merged, in its order. Hot.</summary>
+internal sealed class MergeCursor : IDisposable
+{
+    private const int BatchRows = 2048;
+
+    private readonly ParquetReader _reader;
+    private readonly ParquetScan _scan;
+    private readonly ParquetVector[] _extra;
+    private readonly int[] _places;
+    private int _row = -1;
+    private ulong _key;
+    private long _time;
+
+    public MergeCursor(IHistoryStore store, string day, ArchivedFile file)
+    {
+        _reader = ParquetReader.Open(store.Open($"{day}/{file.Name}"));
+        _scan = _reader.Scan(new ParquetScanOptions { BatchRows = BatchRows });
+        _extra = [.. Enumerable.Range(HistoryFileWriter.FixedColumns, _reader.Columns.Count - HistoryFileWriter.FixedColumns).Select(i => _scan[i])];
+        _places = new int[_extra.Length];
+    }
+
+    public IEnumerable<(string Name, FieldType Type)> Fields => _extra
+        .Where(vector => vector.Column.Name is not (HistoryFileWriter.RestColumn or TimeForm.ColumnName))
+        .Select(vector => (vector.Column.Name, FieldType.Of(vector.Column)));
+
+    /// <summary>The device of the row it stands on.</summary>
+    public ReadOnlySpan<byte> Device => _scan[HistoryFileWriter.Device].Bytes(_row);
+
+    public void SetPlaces(HistoryFileWriter writer)
+    {
+        for (var i = 0; i < _extra.Length; i++)
+            _places[i] = writer.PlaceOf(_extra[i].Column.Name);
+    }
+
+    public bool MoveNext()
+    {
+        if (++_row >= _scan.RowCount)
+        {
+            _row = 0;
+            if (!_scan.Read())
+                return false;
+        }
+
+        // Most neighbours are told apart by their first bytes, which need no look into the batch.
+        var device = Device;
+        Span<byte> key = stackalloc byte[8];
+        key.Clear();
+        device[..Math.Min(8, device.Length)].CopyTo(key);
+        _key = BinaryPrimitives.ReadUInt64BigEndian(key);
+        _time = _scan[HistoryFileWriter.Time].Int64s[_row];
+        return true;
+    }
+
+    public void CopyTo(HistoryFileWriter writer)
+    {
+        writer.Begin(Device, _time, Number(HistoryFileWriter.ReceivedAt), (int)Number(HistoryFileWriter.Partition), Number(HistoryFileWriter.Sequence));
+        for (var i = 0; i < _extra.Length; i++)
+        {
+            if (!_extra[i].IsNull(_row))
+                writer.Copy(_places[i], _extra[i], _row);
+        }
+
+        writer.End();
+    }
+
+    public static int Compare(MergeCursor a, MergeCursor b)
+    {
+        var order = a._key.CompareTo(b._key);
+        if (order == 0)
+            order = a.Device.SequenceCompareTo(b.Device);
+        if (order == 0)
+            order = a._time.CompareTo(b._time);
+        if (order == 0)
+            order = a.Number(HistoryFileWriter.Partition).CompareTo(b.Number(HistoryFileWriter.Partition));
+        return order != 0 ? order : a.Number(HistoryFileWriter.Sequence).CompareTo(b.Number(HistoryFileWriter.Sequence));
+    }
+
+    public void Dispose() => _reader.Dispose();
+
+    private long Number(int column) => _scan[column].Int64s[_row];
+}
