@@ -81,7 +81,7 @@ internal sealed class HistoryFileWriter : IDisposable
     }
 
     /// <param name="places">For each column of the cell's tenant its place here.</param>
-    public void Add(in Cell cell, CellStore store, ReadOnlySpan<int> places)
+    public void Add(in PayloadCell cell, PayloadCells store, ReadOnlySpan<int> places)
     {
         if (cell.Column == PayloadSplitter.TimeAs)
         {

@@ -9,7 +9,7 @@ namespace Millrace.History.Archive;
 /// Takes a payload's JSON view apart into cells and a rest that stays JSON, in one pass that also checks it. Hot: a payload shaped like
 /// the one before costs no look-up and allocates nothing.
 /// </summary>
-internal sealed class PayloadSplitter(ColumnSet columns, CellStore cells)
+internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
 {
     /// <summary>The column number of a cell that says how the payload told its time.</summary>
     public const int TimeAs = -1;

@@ -10,7 +10,7 @@ internal sealed class RowBuffer(int skewDaysMax) : IComparer<int>
 {
     private const long HourMicros = 3600 * Micros.PerSecond;
 
-    private readonly CellStore _cells = new();
+    private readonly PayloadCells _cells = new();
     private readonly ArrayBufferWriter<byte> _view = new(1024);
     private readonly Dictionary<(ushort Tenant, int Hour), int> _groups = [];
     private readonly Dictionary<ushort, PayloadSplitter> _splitters = [];
@@ -25,7 +25,7 @@ internal sealed class RowBuffer(int skewDaysMax) : IComparer<int>
     /// <summary>Readings with broken clocks, kept on the hour of their arrival.</summary>
     public long Skewed { get; private set; }
 
-    public CellStore Cells => _cells;
+    public PayloadCells Cells => _cells;
 
     public ref readonly Row this[int row] => ref _rows[row];
 

@@ -39,7 +39,7 @@ public sealed class PayloadTests
     [InlineData("""{"":1,"k":{"":2}}""", "", """{"":1,"k":{"":2}}""")]
     public void What_has_no_column_stays_in_the_rest(string json, string expectedColumns, string expectedRest)
     {
-        var (columns, cells) = (new ColumnSet(), new CellStore());
+        var (columns, cells) = (new ColumnSet(), new PayloadCells());
         var splitter = new PayloadSplitter(columns, cells);
         Assert.True(splitter.TrySplit(Encoding.UTF8.GetBytes(json), Time));
 
@@ -57,7 +57,7 @@ public sealed class PayloadTests
     [InlineData("""{"a":{"time":1772323200250}}""", "a.time")]
     public void A_time_that_the_payload_repeats_is_kept_as_its_form(string json, string expected)
     {
-        var (columns, cells) = (new ColumnSet(), new CellStore());
+        var (columns, cells) = (new ColumnSet(), new PayloadCells());
         Assert.True(new PayloadSplitter(columns, cells).TrySplit(Encoding.UTF8.GetBytes(json), Time));
 
         var cell = Assert.Single(cells.Cells(0, cells.CellCount).ToArray());
@@ -75,7 +75,7 @@ public sealed class PayloadTests
     [InlineData("99999999999999.999", "99999999999999999")]
     public void A_declared_decimal_holds_what_fits_exactly(string json, string? unscaled)
     {
-        var (columns, cells) = (new ColumnSet(Declared), new CellStore());
+        var (columns, cells) = (new ColumnSet(Declared), new PayloadCells());
         var splitter = new PayloadSplitter(columns, cells);
         Assert.True(splitter.TrySplit(Encoding.UTF8.GetBytes($$"""{"exact":{{json}}}"""), Time));
 
@@ -97,7 +97,7 @@ public sealed class PayloadTests
     [InlineData("")]
     public void Bytes_that_are_no_object_leave_nothing_behind(string json)
     {
-        var cells = new CellStore();
+        var cells = new PayloadCells();
         Assert.False(new PayloadSplitter(new ColumnSet(), cells).TrySplit(Encoding.UTF8.GetBytes(json), Time));
         Assert.Equal((0, 0), (cells.CellCount, cells.TextLength));
     }
@@ -105,7 +105,7 @@ public sealed class PayloadTests
     [Fact]
     public void A_payload_shaped_like_the_one_before_allocates_nothing()
     {
-        var cells = new CellStore();
+        var cells = new PayloadCells();
         var splitter = new PayloadSplitter(new ColumnSet(), cells);
         var json = """{"id":"a","time":"2026-03-01T00:00:00.250Z","used":20.829,"radio":{"rssi":-70,"gateway":"g"},"on":true}"""u8.ToArray();
         for (var i = 0; i < 10; i++)
@@ -121,7 +121,7 @@ public sealed class PayloadTests
     [Fact]
     public void A_column_never_changes_its_type()
     {
-        var cells = new CellStore();
+        var cells = new PayloadCells();
         var splitter = new PayloadSplitter(new ColumnSet(), cells);
         splitter.TrySplit("""{"v":1}"""u8, Time);
         Assert.Equal(1, cells.CellCount);
@@ -163,7 +163,7 @@ public sealed class PayloadTests
         var path = Path.GetTempFileName();
         try
         {
-            var cells = new CellStore();
+            var cells = new PayloadCells();
             var splitter = new PayloadSplitter(columns, cells);
             var rows = new List<(int Start, int End, byte[] Left)>();
             foreach (var payload in payloads)

@@ -1,15 +1,15 @@
 namespace Millrace.History.Archive;
 
 /// <summary>One value of a payload that has a column: a number's or flag's bits, or where its text lies in the store.</summary>
-internal readonly record struct Cell(int Column, int TextLength, long Bits)
+internal readonly record struct PayloadCell(int Column, int TextLength, long Bits)
 {
     public double Double => BitConverter.Int64BitsToDouble(Bits);
 }
 
 /// <summary>Values and texts of many readings, one behind the other, kept for reuse. Hot.</summary>
-internal sealed class CellStore
+internal sealed class PayloadCells
 {
-    private Cell[] _cells = new Cell[16 << 10];
+    private PayloadCell[] _cells = new PayloadCell[16 << 10];
     private byte[] _texts = new byte[256 << 10];
 
     public int CellCount { get; private set; }
@@ -19,7 +19,7 @@ internal sealed class CellStore
     /// <summary>What is held, in bytes.</summary>
     public int Bytes => (CellCount * 16) + TextLength;
 
-    public ReadOnlySpan<Cell> Cells(int start, int end) => _cells.AsSpan(start, end - start);
+    public ReadOnlySpan<PayloadCell> Cells(int start, int end) => _cells.AsSpan(start, end - start);
 
     public ReadOnlySpan<byte> Text(long start, int length) => _texts.AsSpan((int)start, length);
 
@@ -27,14 +27,14 @@ internal sealed class CellStore
     {
         if (CellCount == _cells.Length)
             Array.Resize(ref _cells, CellCount * 2);
-        _cells[CellCount++] = new Cell(column, 0, bits);
+        _cells[CellCount++] = new PayloadCell(column, 0, bits);
     }
 
     public void Add(int column, ReadOnlySpan<byte> text)
     {
         if (CellCount == _cells.Length)
             Array.Resize(ref _cells, CellCount * 2);
-        _cells[CellCount++] = new Cell(column, text.Length, TextLength);
+        _cells[CellCount++] = new PayloadCell(column, text.Length, TextLength);
         Write(text);
     }
 
