@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
@@ -65,4 +66,24 @@ internal static class ServerCalls
         Assert.True(dump.ExitCode == 0, dump.Errors);
         return [.. dump.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonElement.Parse(line))];
     }
+
+    public static async Task<JsonElement> GetJsonAsync(this ServerProcess server, string path) => JsonElement.Parse(await server.Http.GetStringAsync(path));
+
+    /// <summary>Makes or edits a job.</summary>
+    public static async Task PutJobAsync(this ServerProcess server, string name, object definition)
+    {
+        using var answer = await server.Http.PutAsJsonAsync($"/api/v1/jobs/{name}", definition);
+        Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
+    }
+
+    public static Task<JsonElement> JobStatusAsync(this ServerProcess server, string name) => server.GetJsonAsync($"/api/v1/jobs/{name}/status");
+
+    /// <summary>Waits until the job has read everything and its outputs, notifications included, have delivered it.</summary>
+    /// <param name="rowsIn">Readings it must have taken; as many rows emitted with <paramref name="rowsOut"/>.</param>
+    public static Task<JsonElement> CaughtUpAsync(this ServerProcess server, string name, long rowsIn = 0, long rowsOut = 0) => Eventually.UntilAsync(
+        () => server.JobStatusAsync(name),
+        status => status.GetProperty("state").GetString() == "running" && status.GetProperty("lagReadings").GetInt64() == 0
+            && status.GetProperty("rowsIn").GetInt64() >= rowsIn && status.GetProperty("rowsOut").GetInt64() >= rowsOut
+            && status.GetProperty("outputs").EnumerateArray().All(o => !o.TryGetProperty("pendingRows", out var rows) || rows.GetInt64() == 0),
+        $"job {name} caught up", TimeSpan.FromMinutes(2));
 }

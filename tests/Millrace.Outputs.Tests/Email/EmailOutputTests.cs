@@ -32,17 +32,6 @@ public sealed class EmailConformanceTests : OutputConformance
     }
 }
 
-internal static class Mails
-{
-    public static string PlainPart(string mail) => Part(mail, "text/plain");
-
-    public static string Part(string mail, string type)
-    {
-        var match = Regex.Match(mail.Replace("\r", ""), $"Content-Type: {Regex.Escape(type)}.*?\n\n(.*?)\n--", RegexOptions.Singleline);
-        return Encoding.UTF8.GetString(Convert.FromBase64String(match.Groups[1].Value.Replace("\n", "")));
-    }
-}
-
 public sealed class EmailOutputTests
 {
     private static readonly OutputSource Source = new("low-credit", "mail");
