@@ -22,7 +22,8 @@ public sealed record DeviceChange(string? Name, string? Type, IReadOnlyList<stri
 /// <summary>A page request over the devices of one tenant, in id order (or reverse).</summary>
 /// <param name="Search">Part of the id or name, matched without regard to case.</param>
 /// <param name="After">The last id of the page before, or null.</param>
-public sealed record DeviceQuery(ushort Tenant, string? Search, string? Tag, string? Type, string? After, int Limit, bool Descending = false);
+/// <param name="Skip">So many devices after that are passed over; a search takes no notice of it.</param>
+public sealed record DeviceQuery(ushort Tenant, string? Search, string? Tag, string? Type, string? After, int Limit, bool Descending = false, int Skip = 0);
 
 /// <summary>One page of devices.</summary>
 /// <param name="Next">Where to go on (<see cref="DeviceQuery.After"/> of the next request), or null at the end. A search may

@@ -119,14 +119,16 @@ public sealed class JobHost : IAsyncDisposable
     public JobInfo? Find(ushort tenant, string name) =>
         _jobs.TryGetValue(name, out var entry) && entry.Record.Tenant == tenant && entry.Record.Definition is not null ? Info(entry) : null;
 
-    /// <summary>Checks a script as a job over telemetry would be compiled.</summary>
-    public (IReadOnlyList<JobError> Errors, IReadOnlyList<JobError> Warnings) Check(string query)
+    /// <summary>Checks a script as a job over telemetry would be compiled; names its outputs when nothing is wrong.</summary>
+    public (IReadOnlyList<JobError> Errors, IReadOnlyList<JobError> Warnings, IReadOnlyList<string> Outputs) Check(string query)
     {
         var definition = new JobDefinition(
             "check", query, null, [], StartKind.Now, 0, TimeSpan.FromSeconds(5), TimeSpan.Zero, StreamSql.OrderPolicy.Adjust,
             JobDefinition.MemoryLimitMbDefault, []);
         var compiled = definition.Compile(_services.Functions);
-        return ([.. compiled.Errors.Select(e => new JobError(e.Line, e.Column, e.Message))], [.. compiled.Warnings.Select(e => new JobError(e.Line, e.Column, e.Message))]);
+        return (
+            [.. compiled.Errors.Select(e => new JobError(e.Line, e.Column, e.Message))], [.. compiled.Warnings.Select(e => new JobError(e.Line, e.Column, e.Message))],
+            compiled.Query?.Outputs ?? []);
     }
 
     /// <summary>Makes a job or a new version of one; it starts unless the definition says <c>"start": false</c>.</summary>

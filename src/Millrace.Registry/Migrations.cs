@@ -60,6 +60,16 @@ internal static class Migrations
             channel TEXT NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(channel, number)) WITHOUT ROWID;
         CREATE TABLE alert_channels(channel TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
         """,
+
+        // 3: what happened to each alert.
+        """
+        CREATE TABLE alert_events(
+            number INTEGER PRIMARY KEY AUTOINCREMENT, alert INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, who TEXT, note TEXT);
+        CREATE INDEX alert_events_by_alert ON alert_events(alert, number);
+        INSERT INTO alert_events(alert, at, kind) SELECT id, raised_at, 1 FROM alerts;
+        INSERT INTO alert_events(alert, at, kind, who, note) SELECT id, acknowledged_at, 3, acknowledged_by, note FROM alerts WHERE acknowledged_at IS NOT NULL;
+        INSERT INTO alert_events(alert, at, kind) SELECT id, cleared_at, 4 FROM alerts WHERE cleared_at IS NOT NULL;
+        """,
     ];
 
     public static int Version => Steps.Length;

@@ -250,9 +250,9 @@ public sealed class SqliteRegistry(SqliteDatabase database, TimeProvider time) :
         var rows = c.Query<Row>(
             $"""
              SELECT {Columns} FROM {Source(query)} WHERE {Filter(query)}
-             ORDER BY {KeyColumn(query)} {(query.Descending ? "DESC" : "ASC")} LIMIT @rows
+             ORDER BY {KeyColumn(query)} {(query.Descending ? "DESC" : "ASC")} LIMIT @rows OFFSET @Skip
              """,
-            new { query.Tenant, query.Tag, query.Type, query.After, rows = limit + 1 }).ToList();
+            new { query.Tenant, query.Tag, query.Type, query.After, query.Skip, rows = limit + 1 }).ToList();
         var more = rows.Count > limit;
         List<Device> devices = [.. rows.Take(limit).Select(row => ToDevice(row)!)];
         return new DevicePage(devices, more ? devices[^1].Id : null);

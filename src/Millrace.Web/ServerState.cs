@@ -1,5 +1,8 @@
+using System.Buffers;
+using System.Text;
 using Millrace.Core;
 using Millrace.Listeners.Http;
+using Millrace.Web.Api;
 using Millrace.Web.Metrics;
 using Millrace.Web.Security;
 
@@ -36,6 +39,9 @@ internal sealed class ServerState : IDisposable
 
     public MeterSink Meters { get; } = new();
 
+    /// <summary>What the server did in the last hour.</summary>
+    public Activity Activity => field ??= new Activity(this);
+
     public long StartedAt { get; }
 
     /// <summary>The bound endpoints by name, once they are bound.</summary>
@@ -45,6 +51,24 @@ internal sealed class ServerState : IDisposable
     public CancellationToken Leaving => _leaving.Token;
 
     public void Leave() => _leaving.Cancel();
+
+    /// <summary>A device, also one whose first reading is so fresh that the register does not have it yet.</summary>
+    public Device? FindDevice(ushort tenant, string id)
+    {
+        if (Parts.Registry.Find(tenant, id) is { } device)
+            return device;
+        var fresh = new Device(tenant, id, null, null, [], null, 0, HasToken: false);
+        return LatestOf(fresh) is { } latest ? fresh with { CreatedAt = latest.Place.ReceivedAt } : null;
+    }
+
+    /// <summary>Where a device's newest reading lies and when it was made, or null.</summary>
+    public Latest? LatestOf(Device device)
+    {
+        var record = new ArrayBufferWriter<byte>(512);
+        if (!Parts.Latest.TryRead(device.Tenant, Encoding.UTF8.GetBytes(device.Id), record, out var place))
+            return null;
+        return new Latest(place, new ReadingRecord(record.WrittenSpan, place.Sequence, place.ReceivedAt).EventTime);
+    }
 
     public void Dispose()
     {

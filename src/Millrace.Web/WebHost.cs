@@ -80,9 +80,7 @@ public sealed class WebHost : IListener, IAsyncDisposable
     public async Task RunAsync(CancellationToken stopping)
     {
         var app = _app ?? throw new InvalidOperationException("Bind first.");
-        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using (stopping.Register(stopped.SetResult))
-            await stopped.Task;
+        await _state.Activity.RunAsync(stopping);
         _state.Leave();
         using var limit = new CancellationTokenSource(DrainLimit, _parts.Time);
         await app.StopAsync(limit.Token);

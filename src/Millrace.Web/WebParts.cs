@@ -36,6 +36,9 @@ public sealed record WebParts
     /// <summary>How the views stand now.</summary>
     public Func<IReadOnlyList<ViewStatus>> Views { get; init; } = () => [];
 
+    /// <summary>How much the event log holds and for how long; null: status does not say.</summary>
+    public Func<LogKeeping>? Keeping { get; init; }
+
     /// <summary>What the listeners counted since the data folder was made.</summary>
     public ListenerTotals? Totals { get; init; }
 

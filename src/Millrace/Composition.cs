@@ -99,7 +99,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         AddTcp(context);
         AddMiddleware(context, latest, tokens);
         var (jobs, alerts) = AddJobs(log, database, deadLetters);
-        AddHttp(context, registry, tokens, latest, devices, deadLetters, totals, history, jobs, alerts);
+        AddHttp(context, log, registry, tokens, latest, devices, deadLetters, totals, history, jobs, alerts);
         return new Server(log, _listeners, _views, _background, _ledgers, totals, time, logs.CreateLogger("Millrace"), CloseAllAsync);
     }
 
@@ -210,7 +210,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     }
 
     private void AddHttp(
-        ListenerContext context, IDeviceRegistry registry, ITokenStore tokens, ILatestReadings latest, DeviceTable devices, DeadLetterStore deadLetters,
+        ListenerContext context, SegmentLog log, IDeviceRegistry registry, ITokenStore tokens, ILatestReadings latest, DeviceTable devices, DeadLetterStore deadLetters,
         ListenerTotals totals, HistoryParts history, JobHost jobs, AlertBook alerts)
     {
         Ledger(ListenerId.Http);
@@ -246,6 +246,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                     view.Name, view.State.ToString().ToLowerInvariant(), view.Position, view.Skipped, view.LastError))],
                 Totals = totals,
                 History = history,
+                Keeping = () => new LogKeeping(log.Bytes, options.Log.RetentionAge, options.Log.RetentionBytes == 0 ? null : options.Log.RetentionBytes),
                 Jobs = jobs,
                 Alerts = alerts,
                 Listeners = () => _listeners,

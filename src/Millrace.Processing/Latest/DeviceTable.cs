@@ -174,7 +174,59 @@ public sealed unsafe class DeviceTable : IDisposable
     /// </summary>
     /// <param name="after">The last device of the page before, or null.</param>
     public IReadOnlyList<DeviceSeen> Silent(ushort tenant, long before, DeviceSeen? after, int limit) =>
-        SeenWalk.Run(this, tenant, before, after, limit);
+        SeenWalk.Run(this, tenant, before, after, limit, lastHeardFirst: false);
+
+    /// <summary>As <see cref="Silent"/>, the last heard first.</summary>
+    public IReadOnlyList<DeviceSeen> LastHeard(ushort tenant, long before, DeviceSeen? after, int limit) =>
+        SeenWalk.Run(this, tenant, before, after, limit, lastHeardFirst: true);
+
+    /// <summary>Devices heard at or after <paramref name="since"/> (µs). Walks the table once, as <see cref="Silent"/> does.</summary>
+    public long CountHeard(ushort tenant, long since)
+    {
+        long heard = 0;
+        foreach (var shard in _shards)
+        {
+            var before = heard;
+            // A shard that grew meanwhile is counted anew.
+            while (!Walk(shard, Look, CancellationToken.None))
+                heard = before;
+        }
+
+        return heard;
+
+        void Look(EntryHead* entry)
+        {
+            if ((entry->State & EntryState.Blocked) == 0 && entry->LastSeenAt >= since && new ReadingRecord(DeviceShard.RecordOf(entry), 0, 0).Tenant == tenant)
+                heard++;
+        }
+    }
+
+    /// <summary>Copies of the newest readings of at most <paramref name="max"/> devices, spread over the table: by the hash of their ids.</summary>
+    public IReadOnlyList<byte[]> Sample(ushort tenant, int max)
+    {
+        List<byte[]> records = [];
+        foreach (var shard in _shards)
+        {
+            var end = Math.Min(max, records.Count + ((max + _shards.Length - 1) / _shards.Length));
+            for (uint bucket = 0; bucket < shard.Buckets && records.Count < end; bucket += WalkBuckets)
+            {
+                lock (shard.Gate)
+                {
+                    for (var i = bucket; i < Math.Min(bucket + WalkBuckets, shard.Buckets) && records.Count < end; i++)
+                    {
+                        var entry = shard.EntryIn(i);
+                        if (entry is null || (entry->State & (EntryState.HasReading | EntryState.Blocked)) != EntryState.HasReading)
+                            continue;
+                        var bytes = DeviceShard.RecordOf(entry);
+                        if (new ReadingRecord(bytes, 0, 0).Tenant == tenant)
+                            records.Add(bytes.ToArray());
+                    }
+                }
+            }
+        }
+
+        return records;
+    }
 
     /// <summary>Makes a device known, or changes whether it is blocked.</summary>
     public void Ensure(ushort tenant, ReadOnlySpan<byte> id, bool blocked) => Ensure(tenant, id, blocked, enrolled: false);

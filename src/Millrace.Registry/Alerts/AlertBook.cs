@@ -18,8 +18,29 @@ public sealed record AlertNotification(long Number, long At, string Body);
 
 /// <summary>What alerts to list, newest first.</summary>
 /// <param name="Open">True: raised and acknowledged ones; null: any state, or the one in <paramref name="State"/>.</param>
+/// <param name="Key">The key as it is stored, with <paramref name="Rule"/>: all alerts of one condition.</param>
 public sealed record AlertQuery(
-    ushort Tenant, AlertState? State, bool? Open, string? Rule, string? Device, long? After, int Limit);
+    ushort Tenant, AlertState? State, bool? Open, string? Rule, string? Device, long? After, int Limit, string? Severity = null, string? Key = null);
+
+/// <summary>Open alerts of one severity and state.</summary>
+public sealed record OpenAlertCount(string Severity, AlertState State, long Alerts);
+
+/// <summary>What happened to an alert. The numbers are stored and never change.</summary>
+public enum AlertEventKind
+{
+    Raised = 1,
+
+    /// <summary>Somebody was told that it was raised, or that it still holds.</summary>
+    Told = 2,
+
+    Acknowledged = 3,
+    Cleared = 4,
+}
+
+/// <summary>One step in an alert's life.</summary>
+/// <param name="At">µs since the epoch; of rows their timestamp, of acknowledgements the wall clock.</param>
+/// <param name="Who">Who acknowledged, or the channels that were told.</param>
+public sealed record AlertEvent(long At, AlertEventKind Kind, string? Who, string? Note);
 
 /// <summary>
 /// The alerts in the registry's file. A job's rows, the alerts they change, the messages they cause and how far the rows reach are one
@@ -117,12 +138,22 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
         {
             var alert = c.QuerySingleOrDefault<Stored>($"SELECT {Columns} FROM alerts WHERE id=@id AND tenant=@tenant", new { id, tenant = (int)tenant }, t)?.ToAlert();
             if (alert is not null && AlertMachine.Acknowledge(alert, by, note, time.Now()) is { } acknowledged)
+            {
                 Store(c, t, acknowledged, changed);
+                Record(c, t, id, acknowledged.AcknowledgedAt!.Value, AlertEventKind.Acknowledged, by, note);
+            }
+
             return true;
         });
         Announce(changed, []);
         return changed.FirstOrDefault();
     }
+
+    /// <summary>What happened to an alert, oldest first.</summary>
+    public IReadOnlyList<AlertEvent> History(ushort tenant, long id) => database.Read(c =>
+        c.Query<(long At, long Kind, string? Who, string? Note)>(
+            "SELECT e.at, e.kind, e.who, e.note FROM alert_events e JOIN alerts a ON a.id=e.alert WHERE e.alert=@id AND a.tenant=@tenant ORDER BY e.number",
+            new { id, tenant = (int)tenant }).Select(e => new AlertEvent(e.At, (AlertEventKind)e.Kind, e.Who, e.Note)).ToList());
 
     public Alert? Find(ushort tenant, long id) => database.Read(c =>
         c.QuerySingleOrDefault<Stored>($"SELECT {Columns} FROM alerts WHERE id=@id AND tenant=@tenant", new { id, tenant = (int)tenant })?.ToAlert());
@@ -135,6 +166,8 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
             + (query.Open is null ? "" : query.Open.Value ? " AND state<3" : " AND state=3")
             + (query.Rule is null ? "" : " AND rule=@rule")
             + (query.Device is null ? "" : " AND device=@device")
+            + (query.Severity is null ? "" : " AND severity=@severity")
+            + (query.Key is null ? "" : " AND key=@key")
             + (query.After is null ? "" : " AND id<@after")
             + " ORDER BY id DESC LIMIT @limit";
         return database.Read(c => c.Query<Stored>(sql, new
@@ -143,6 +176,8 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
             state = (int?)query.State,
             rule = query.Rule,
             device = query.Device,
+            severity = query.Severity,
+            key = query.Key,
             after = query.After,
             limit = query.Limit,
         }).Select(s => s.ToAlert()).ToList());
@@ -151,6 +186,25 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
     /// <summary>Open alerts of a tenant.</summary>
     public long CountOpen(ushort tenant) => database.Read(c =>
         c.ExecuteScalar<long>("SELECT count(*) FROM alerts WHERE tenant=@tenant AND state<3", new { tenant = (int)tenant }));
+
+    /// <summary>Open alerts of a tenant by severity and state.</summary>
+    public IReadOnlyList<OpenAlertCount> CountOpenBySeverity(ushort tenant) => database.Read(c =>
+        c.Query<(string Severity, long State, long Alerts)>(
+            "SELECT severity, state, count(*) FROM alerts WHERE tenant=@tenant AND state<3 GROUP BY severity, state", new { tenant = (int)tenant })
+            .Select(r => new OpenAlertCount(r.Severity, (AlertState)r.State, r.Alerts)).ToList());
+
+    /// <summary>A page of the devices that have open alerts, in id order.</summary>
+    /// <param name="severity">Only alerts of this severity, or null.</param>
+    /// <param name="after">The last id of the page before, or null.</param>
+    public IReadOnlyList<string> DevicesWithOpenAlerts(ushort tenant, string? severity, string? after, int limit) => database.Read(c =>
+        c.Query<string>(
+            $"SELECT DISTINCT device FROM alerts WHERE tenant=@tenant AND state<3 AND device>@after{(severity is null ? "" : " AND severity=@severity")} ORDER BY device LIMIT @limit",
+            new { tenant = (int)tenant, severity, after = after ?? "", limit }).ToList());
+
+    /// <summary>The open alerts of some devices, as (device, severity).</summary>
+    public IReadOnlyList<(string Device, string Severity)> OpenOf(ushort tenant, IReadOnlyCollection<string> devices) => database.Read(c =>
+        c.Query<(string, string)>(
+            "SELECT device, severity FROM alerts WHERE tenant=@tenant AND state<3 AND device IN @devices", new { tenant = (int)tenant, devices }).ToList());
 
     /// <summary>Messages of a channel with greater numbers than <paramref name="after"/>, in order.</summary>
     public IReadOnlyList<AlertNotification> Waiting(string channel, long after) => database.Read(c =>
@@ -199,6 +253,8 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
         var stored = Store(c, t, step.Alert, changed);
         if (step.Notice == AlertNotice.None)
             return;
+        if (channels.Count > 0)
+            Record(c, t, stored.Id, row.Timestamp, AlertEventKind.Told, string.Join(", ", channels), null);
         foreach (var channel in channels)
         {
             Queue(c, t, channel, Body(stored, step.Notice));
@@ -255,8 +311,15 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
             values, t);
         var stored = alert.Id == 0 ? alert with { Id = c.ExecuteScalar<long>("SELECT last_insert_rowid()", transaction: t) } : alert;
         changed.Add(stored);
+        if (alert.Id == 0)
+            Record(c, t, stored.Id, stored.RaisedAt, AlertEventKind.Raised, null, null);
+        if (stored is { IsOpen: false, ClearedAt: { } clearedAt })
+            Record(c, t, stored.Id, clearedAt, AlertEventKind.Cleared, null, null);
         return stored;
     }
+
+    private static void Record(SqliteConnection c, SqliteTransaction t, long alert, long at, AlertEventKind kind, string? who, string? note) => c.Execute(
+        "INSERT INTO alert_events(alert, at, kind, who, note) VALUES(@alert, @at, @kind, @who, @note)", new { alert, at, kind = (int)kind, who, note }, t);
 
     private void Queue(SqliteConnection c, SqliteTransaction t, string channel, string body)
     {

@@ -9,11 +9,13 @@ internal static class ApiMap
     {
         new HealthApi(state).Map(routes);
         new TelemetryApi(state).Map(routes);
+        new DeviceListApi(state).Map(routes);
         new DevicesApi(state).Map(routes);
         new DeviceImportApi(state).Map(routes);
         new ReadingsApi(state).Map(routes);
         new HistoryApi(state).Map(routes);
         new TrendsApi(state).Map(routes);
+        new FieldsApi(state).Map(routes);
         new DeviceStreamApi(state).Map(routes);
         new DeviceTypesApi(state).Map(routes);
         new JobsApi(state).Map(routes);
@@ -23,6 +25,7 @@ internal static class ApiMap
         new SessionApi(state).Map(routes);
         new StatusApi(state).Map(routes);
         new EventsApi(state).Map(routes);
+        new ActivityApi(state).Map(routes);
         new MetricsApi(state).Map(routes);
         new OpenApiDocument(state).Map(routes);
     }

@@ -17,6 +17,7 @@ internal sealed class DeadLettersApi(ServerState state)
 {
     private const int LimitDefault = 100;
     private const int LimitMax = 1000;
+    private const int CountedMax = 10_000;
 
     private readonly SemaphoreSlim _redriving = new(1, 1);
     private readonly OpenLetters? _letters = state.Parts.DeadLetterStore is { } store
@@ -34,11 +35,15 @@ internal sealed class DeadLettersApi(ServerState state)
             ],
             Answer = "{\"deadLetters\":[{\"id\",\"time\",\"listener\",\"reason\",\"device\",\"detail\",\"payload\"}],\"next\"}; a payload that is no text is {\"$base64\"}.",
         });
+        routes.Map("GET", "/api/v1/dead-letters/reasons", ReasonsAsync, new ApiOperation("Operations", "How many rejected readings are kept, by reason", Role.Read)
+        {
+            Answer = "{\"reasons\":[{\"reason\",\"count\",\"newest\"}],\"complete\"}, the commonest first; complete is false when only the newest 10,000 were counted.",
+        });
         routes.Map("POST", "/api/v1/dead-letters/redrive", RedriveAsync, new ApiOperation("Operations", "Send kept readings again", Role.Operate)
         {
             Body = BodyKind.Json,
             Answer = "{\"accepted\",\"rejected\"}; accepted ones leave the list.",
-            Example = """{"reason":"unknown_device","listener":"udp","job":null,"limit":1000}""",
+            Example = """{"reason":"unknown_device","listener":"udp","job":null,"ids":null,"limit":1000}""",
         });
     }
 
@@ -68,6 +73,26 @@ internal sealed class DeadLettersApi(ServerState state)
         });
     }
 
+    private Task ReasonsAsync(HttpContext context)
+    {
+        var letters = _letters?.List(new DeadLetterQuery(context.Who().Tenant, null, null, null, null, CountedMax)) ?? [];
+        return Answer.WriteAsync(context, json =>
+        {
+            json.WriteStartArray("reasons"u8);
+            foreach (var reason in letters.GroupBy(l => l.Reason).OrderByDescending(g => g.Count()))
+            {
+                json.WriteStartObject();
+                json.WriteString("reason"u8, reason.Key);
+                json.WriteNumber("count"u8, reason.Count());
+                json.WriteTime("newest"u8, reason.First().At);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            json.WriteBoolean("complete"u8, letters.Count < CountedMax);
+        });
+    }
+
     private async Task RedriveAsync(HttpContext context)
     {
         using var body = await JsonBody.ReadObjectAsync(context);
@@ -76,9 +101,10 @@ internal sealed class DeadLettersApi(ServerState state)
         var wish = body.RootElement;
         var limit = LimitMax;
         if (!wish.TryText("reason", out var reason) || !wish.TryText("listener", out var name) || !wish.TryText("job", out var job) || !TryListener(name, out var listener)
-            || (wish.TryGetProperty("limit", out var number) && (!number.TryGetInt32(out limit) || limit < 1)))
+            || !TryIds(wish, out var ids) || (wish.TryGetProperty("limit", out var number) && (!number.TryGetInt32(out limit) || limit < 1)))
         {
-            await Problem.BadRequestAsync(context, "'reason', 'listener' and 'job' are strings, 'limit' is a positive number; all may be left out.");
+            await Problem.BadRequestAsync(
+                context, $"'reason', 'listener' and 'job' are strings, 'ids' are at most {LimitMax} ids of dead letters, 'limit' is a positive number; all may be left out.");
             return;
         }
 
@@ -93,7 +119,9 @@ internal sealed class DeadLettersApi(ServerState state)
         int accepted, rejected;
         try
         {
-            var letters = _letters.List(new DeadLetterQuery(who.Tenant, reason, job, listener, null, Math.Min(limit, LimitMax)));
+            var letters = ids is null
+                ? _letters.List(new DeadLetterQuery(who.Tenant, reason, job, listener, null, Math.Min(limit, LimitMax)))
+                : _letters.Find(who.Tenant, ids);
             (accepted, rejected) = await new Redrive(state.Parts).RunAsync(_letters, letters, who);
         }
         finally
@@ -103,6 +131,24 @@ internal sealed class DeadLettersApi(ServerState state)
 
         state.Parts.Tokens.Audit(who, "dead-letters.redrive", $"{accepted} accepted, {rejected} rejected");
         await WriteRedrivenAsync(context, accepted, rejected);
+    }
+
+    private static bool TryIds(JsonElement wish, out List<long>? ids)
+    {
+        ids = null;
+        if (!wish.TryGetProperty("ids", out var member) || member.ValueKind == JsonValueKind.Null)
+            return true;
+        if (member.ValueKind != JsonValueKind.Array || member.GetArrayLength() > LimitMax)
+            return false;
+        ids = [];
+        foreach (var item in member.EnumerateArray())
+        {
+            if (item.ValueKind != JsonValueKind.String || !long.TryParse(item.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var id))
+                return false;
+            ids.Add(id);
+        }
+
+        return true;
     }
 
     private static Task WriteRedrivenAsync(HttpContext context, int accepted, int rejected) => Answer.WriteAsync(context, json =>

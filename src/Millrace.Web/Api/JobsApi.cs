@@ -32,7 +32,7 @@ internal sealed class JobsApi(ServerState state)
         routes.Map("POST", "/api/v1/jobs/check", CheckAsync, new ApiOperation("Jobs", "Check a script", Role.Read)
         {
             Body = BodyKind.Json,
-            Answer = "{\"errors\":[{\"line\",\"column\",\"message\"}],\"warnings\":[…]}",
+            Answer = "{\"errors\":[{\"line\",\"column\",\"message\"}],\"warnings\":[…],\"outputs\":[NAME,…]}",
             Example = """{"query":"SELECT id, value INTO high FROM telemetry WHERE value > 50"}""",
         });
         routes.Map("POST", "/api/v1/jobs/preview", PreviewAsync, new ApiOperation("Jobs", "Try a job on recorded readings", Role.Operate)
@@ -94,11 +94,15 @@ internal sealed class JobsApi(ServerState state)
             return;
         }
 
-        var (errors, warnings) = Jobs.Check(query);
+        var (errors, warnings, outputs) = Jobs.Check(query);
         await Answer.WriteAsync(context, json =>
         {
             WriteErrors(json, "errors", errors);
             WriteErrors(json, "warnings", warnings);
+            json.WriteStartArray("outputs"u8);
+            foreach (var output in outputs)
+                json.WriteStringValue(output);
+            json.WriteEndArray();
         });
     }
 

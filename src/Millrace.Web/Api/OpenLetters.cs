@@ -39,6 +39,13 @@ internal sealed class OpenLetters(DeadLetterStore store, string path)
         return open;
     }
 
+    /// <summary>The open letters of these numbers; others are left out.</summary>
+    public IReadOnlyList<DeadLetter> Find(ushort tenant, IReadOnlyCollection<long> numbers)
+    {
+        var closed = Closed();
+        return [.. numbers.Distinct().Where(n => !closed.Contains(n)).Select(store.Find).OfType<DeadLetter>().Where(l => l.Tenant == tenant)];
+    }
+
     /// <summary>Notes that the letters are readings now.</summary>
     public void Close(IReadOnlyCollection<long> numbers)
     {

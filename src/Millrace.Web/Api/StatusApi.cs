@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -10,6 +11,10 @@ namespace Millrace.Web.Api;
 /// <summary>How the server stands: what <c>millrace status</c> shows.</summary>
 internal sealed class StatusApi(ServerState state)
 {
+    private static readonly TimeSpan HeardKeptFor = TimeSpan.FromSeconds(5);
+
+    private readonly ConcurrentDictionary<ushort, (long At, long Devices)> _heard = new();
+
     public void Map(IEndpointRouteBuilder routes) =>
         routes.Map("GET", "/api/v1/status", StatusAsync, new ApiOperation("Operations", "How the server stands", Role.Read)
         {
@@ -28,6 +33,8 @@ internal sealed class StatusApi(ServerState state)
             json.WriteNumber("uptimeSeconds"u8, (now - state.StartedAt) / Micros.PerSecond);
             json.WriteString("mode"u8, state.Options.Mode == SecurityMode.Open ? "open" : "token");
             json.WriteNumber("devices"u8, devices);
+            if (HeardLastHour(context.Who().Tenant, now) is { } heard)
+                json.WriteNumber("heardLastHour"u8, heard);
             json.WriteStartObject("endpoints"u8);
             foreach (var (name, endpoint) in Endpoints())
                 json.WriteString(name, endpoint);
@@ -37,6 +44,16 @@ internal sealed class StatusApi(ServerState state)
             WriteViews(json);
             WriteMachine(json);
         });
+    }
+
+    /// <summary>Devices heard in the last hour; a walk over all of them, so it is kept for some seconds.</summary>
+    private long? HeardLastHour(ushort tenant, long now)
+    {
+        if (state.Parts.Devices is not { } table)
+            return null;
+        if (!_heard.TryGetValue(tenant, out var kept) || now - kept.At > HeardKeptFor.TotalMicroseconds)
+            _heard[tenant] = kept = (now, table.CountHeard(tenant, now - (3600 * Micros.PerSecond)));
+        return kept.Devices;
     }
 
     private IEnumerable<(string Name, string Endpoint)> Endpoints() =>
@@ -60,6 +77,26 @@ internal sealed class StatusApi(ServerState state)
         }
 
         json.WriteEndArray();
+        using (var reader = log.OpenReader(oldest))
+        {
+            if (reader.TryRead() is { } first)
+                json.WriteTime("oldestAt"u8, first.FirstReceivedAt);
+            else
+                json.WriteNull("oldestAt"u8);
+        }
+
+        if (state.Parts.Keeping?.Invoke() is { } keeping)
+        {
+            json.WriteNumber("bytes"u8, keeping.HeldBytes);
+            json.WriteStartObject("retention"u8);
+            json.WriteNumber("ageSeconds"u8, (long)keeping.AgeMax.TotalSeconds);
+            if (keeping.BytesMax is { } most)
+                json.WriteNumber("bytes"u8, most);
+            else
+                json.WriteNull("bytes"u8);
+            json.WriteEndObject();
+        }
+
         json.WriteEndObject();
     }
 
