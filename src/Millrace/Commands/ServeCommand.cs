@@ -129,7 +129,9 @@ internal static class ServeCommand
         var token = options.Security == SecurityMode.Token && File.Exists(folder.AdminToken) ? (await File.ReadAllTextAsync(folder.AdminToken, cancel)).Trim() : null;
         try
         {
-            await DemoFleet.RunAsync(EndpointOf("udp"), EndpointOf("tcp"), EndpointOf("http"), token, cancel);
+            await Task.WhenAll(
+                DemoFleet.RunAsync(EndpointOf("udp"), EndpointOf("tcp"), EndpointOf("http"), token, cancel),
+                DemoJobs.MakeAsync(EndpointOf("http"), token, cancel));
         }
         catch (OperationCanceledException)
         {

@@ -56,6 +56,6 @@ internal static class DemoFleet
     }
 
     /// <summary>A listener on all interfaces is reached over loopback.</summary>
-    private static IPAddress Reachable(IPAddress address) =>
+    internal static IPAddress Reachable(IPAddress address) =>
         address.Equals(IPAddress.Any) ? IPAddress.Loopback : address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : address;
 }
