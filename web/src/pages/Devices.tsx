@@ -1,177 +1,317 @@
-import { useEffect, useRef, useState } from "preact/hooks";
-import { type DeviceRow, Problem, call } from "../api";
-import { age, localTime } from "../format";
-import { navigate } from "../router";
+import { useState } from "preact/hooks";
+import { type DeviceRow, call, devicePage, devicePath, severities } from "../api";
+import { useDeviceRows } from "../deviceRows";
+import { exact, leaves, unitOf, value as shownValue } from "../format";
+import { useOverview } from "../live";
+import { Dialog } from "../parts/Dialog";
+import { Icon } from "../parts/Icon";
+import { Pill, Trouble } from "../parts/Messages";
+import { Snippet } from "../parts/Snippet";
+import { Ago } from "../parts/Time";
+import { VirtualTable } from "../parts/VirtualTable";
+import { useQueryParameter } from "../router";
+import { useMay } from "../session";
 import { text } from "../text";
 
 const t = text.devices;
-const pageSize = 100;
+const rowHeight = 46;
+const silences = ["5m", "15m", "1h", "6h", "1d", "7d"];
+const valuesMax = 2;
 
 export function DevicesPage() {
-  const [search, setSearch] = useState("");
-  const [silent, setSilent] = useState("");
-  const [sort, setSort] = useState("");
-  const [rows, setRows] = useState<DeviceRow[]>([]);
-  const [next, setNext] = useState<string | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
-  const [adding, setAdding] = useState(false);
-  const asked = useRef(0);
-
-  const load = async (after: string | null) => {
-    const number = ++asked.current;
-    const query = new URLSearchParams({ limit: String(pageSize) });
-    if (search) query.set("search", search);
-    if (silent) query.set("silent", silent);
-    if (sort) query.set("sort", sort);
-    if (after) query.set("after", after);
-    try {
-      const page = await call<{ devices: DeviceRow[]; next: string | null }>(`/api/v1/devices?${query}`);
-      if (number !== asked.current) return;
-      setRows((before) => (after ? [...before, ...page.devices] : page.devices));
-      setNext(page.next);
-      setProblem(null);
-    } catch (e) {
-      if (number === asked.current && e instanceof Problem) setProblem(`${e.message}: ${e.detail}`);
-    }
-  };
-
-  useEffect(() => {
-    const timer = setTimeout(() => void load(null), 150);
-    return () => clearTimeout(timer);
-  }, [search, silent, sort]);
-
+  const [search, setSearch] = useQueryParameter("search");
+  const [silent, setSilent] = useQueryParameter("silent");
+  const [alert, setAlert] = useQueryParameter("alert");
+  const [tag, setTag] = useQueryParameter("tag");
+  const [type, setType] = useQueryParameter("type");
+  const [listener, setListener] = useQueryParameter("listener");
+  const [sort, setSort] = useQueryParameter("sort");
+  const [dialog, setDialog] = useState<"add" | "import" | null>(null);
+  const overview = useOverview();
+  const mayOperate = useMay("operate");
+  // The register is kept by id; by last seen it can be gone through only as a whole.
+  const bySeenOnly = Boolean(search || tag || type || listener || alert);
+  const devices = useDeviceRows({ search, silent, alert, tag, type, listener, sort: bySeenOnly && sort.endsWith("lastSeen") ? "" : sort });
+  const loaded = Array.from({ length: Math.min(devices.count, 300) }, (_, i) => devices.row(i)).filter((row) => row !== undefined);
+  const tags = [...new Set(loaded.flatMap((row) => row.tags))].sort();
+  const types = [...new Set(loaded.map((row) => row.type).filter((x): x is string => Boolean(x)))].sort();
+  const filtered = bySeenOnly || Boolean(silent);
+  const clear = () => [setSearch, setSilent, setAlert, setTag, setType, setListener].forEach((set) => set(""));
   return (
     <>
       <header>
-        <h1>{t.title}</h1>
-        <div class="row">
-          <button type="button" class="button primary" onClick={() => setAdding(true)}>
-            {t.add}
-          </button>
+        <div>
+          <h1>{t.title}</h1>
+          <p class="muted num" role="status">
+            {countText(devices.count, devices.total, devices.searching, filtered)}
+          </p>
         </div>
+        {mayOperate && (
+          <div class="row">
+            <button type="button" class="button" onClick={() => setDialog("import")}>
+              <Icon name="upload" /> {t.importCsv}
+            </button>
+            <button type="button" class="button primary" onClick={() => setDialog("add")}>
+              <Icon name="plus" /> {t.add}
+            </button>
+          </div>
+        )}
       </header>
-      <section class="card">
-        <div class="row">
-          <input type="search" aria-label={t.search} placeholder={t.search} value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
-          <label>
-            {t.silent}{" "}
+      <Trouble problem={devices.problem} />
+      <section class="card flush">
+        <div class="filters">
+          <label class="search">
+            <Icon name="search" />
+            <span class="visually-hidden">{t.search}</span>
+            <input type="search" placeholder={t.search} value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
+          </label>
+          <label class="inline">
+            {t.silent}
             <select value={silent} onChange={(e) => setSilent(e.currentTarget.value)}>
-              <option value="">{t.all}</option>
-              <option value="10m">10 min</option>
-              <option value="1h">1 h</option>
-              <option value="1d">1 d</option>
+              <option value="">{text.common.any}</option>
+              {silences.map((s) => (
+                <option value={s} key={s}>
+                  {t.silentFor(s)}
+                </option>
+              ))}
             </select>
           </label>
-          <label>
-            {t.sort}{" "}
+          <label class="inline">
+            {t.alert}
+            <select value={alert} onChange={(e) => setAlert(e.currentTarget.value)}>
+              <option value="">{text.common.any}</option>
+              <option value="any">{t.withAlert}</option>
+              {severities.map((s) => (
+                <option value={s} key={s}>
+                  {text.states[s]}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label class="inline">
+            {t.listener}
+            <select value={listener} onChange={(e) => setListener(e.currentTarget.value)}>
+              <option value="">{text.common.any}</option>
+              {(overview?.listeners ?? []).map((l) => (
+                <option value={l.name} key={l.name}>
+                  {l.name}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label class="inline">
+            {t.tag}
+            <input type="search" list="tags" size={8} value={tag} onInput={(e) => setTag(e.currentTarget.value.trim())} />
+            <datalist id="tags">
+              {tags.map((x) => (
+                <option value={x} key={x} />
+              ))}
+            </datalist>
+          </label>
+          <label class="inline">
+            {t.type}
+            <input type="search" list="types" size={8} value={type} onInput={(e) => setType(e.currentTarget.value.trim())} />
+            <datalist id="types">
+              {types.map((x) => (
+                <option value={x} key={x} />
+              ))}
+            </datalist>
+          </label>
+          <label class="inline">
+            {t.sort}
             <select value={sort} onChange={(e) => setSort(e.currentTarget.value)}>
               <option value="">{t.byId}</option>
-              <option value="-lastSeen">{t.bySeen}</option>
+              <option value="-id">{t.byIdDown}</option>
+              <option value="lastSeen" disabled={bySeenOnly}>
+                {t.bySilence}
+              </option>
+              <option value="-lastSeen" disabled={bySeenOnly}>
+                {t.byHeard}
+              </option>
             </select>
           </label>
-        </div>
-        {problem && <p class="banner bad">{problem}</p>}
-        <div class="scroll-x" role="region" aria-label={t.title} tabIndex={0}>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">{t.id}</th>
-                <th scope="col">{t.name}</th>
-                <th scope="col">{t.type}</th>
-                <th scope="col">{t.tags}</th>
-                <th scope="col">{t.lastSeen}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((row) => (
-                <tr key={row.id}>
-                  <td>
-                    <a class="mono" href={`/devices/${encodeURIComponent(row.id)}`}>
-                      {row.id}
-                    </a>
-                  </td>
-                  <td>{row.name}</td>
-                  <td>{row.type}</td>
-                  <td>
-                    {row.tags.map((tag) => (
-                      <span class="tag">{tag}</span>
-                    ))}
-                  </td>
-                  <td class="num" title={row.lastSeen ?? ""}>
-                    {row.lastSeen ? text.common.ago(age(row.lastSeen)) : text.common.never}
-                    {row.lastSeen && <span class="visually-hidden">{localTime(row.lastSeen)}</span>}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-        {rows.length === 0 && <p class="empty">{t.none}</p>}
-        {next && (
-          <p>
-            <button type="button" class="button" onClick={() => void load(next)}>
-              {t.more}
+          {filtered && (
+            <button type="button" class="button small" onClick={clear}>
+              {t.clear}
             </button>
-          </p>
-        )}
+          )}
+        </div>
+        <VirtualTable
+          label={t.title}
+          rows={devices.count}
+          rowHeight={rowHeight}
+          view={devices.view}
+          head={
+            <>
+              <th scope="col" class="col-id">
+                {t.id}
+              </th>
+              <th scope="col" class="col-value">
+                {t.value}
+              </th>
+              <th scope="col" class="col-type opt">
+                {t.type}
+              </th>
+              <th scope="col" class="col-tags opt">
+                {t.tags}
+              </th>
+              <th scope="col" class="col-listener opt">
+                {t.listener}
+              </th>
+              <th scope="col" class="col-seen">
+                {t.lastSeen}
+              </th>
+            </>
+          }
+          row={(index) => <Cells row={devices.row(index)} />}
+        />
+        {devices.count === 0 && !devices.searching && <p class="empty">{filtered ? t.noneMatches : t.none}</p>}
       </section>
-      {adding && <AddDevice close={() => setAdding(false)} />}
+      {dialog === "add" && <AddDevice close={() => setDialog(null)} added={devices.reload} />}
+      {dialog === "import" && <ImportDevices close={() => setDialog(null)} imported={devices.reload} />}
     </>
   );
 }
 
-function AddDevice({ close }: { close: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const [problem, setProblem] = useState("");
-  useEffect(() => dialog.current?.showModal(), []);
-  const save = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget as HTMLFormElement);
+function countText(count: number, total: number | null, searching: boolean, filtered: boolean): string {
+  if (searching && count === 0) return t.searching;
+  if (total === null) return t.atLeast(exact(count));
+  return filtered ? t.matching(exact(total)) : t.known(exact(total));
+}
+
+function Cells({ row }: { row: DeviceRow | undefined }) {
+  if (!row)
+    return (
+      <td colSpan={6} class="loading" aria-busy="true">
+        …
+      </td>
+    );
+  return (
+    <>
+      <td class="col-id">
+        <a class="mono strong" href={devicePage(row.id)}>
+          {row.id}
+        </a>
+        {row.alerts && row.alerts.length > 0 && <Pill state={severities.find((s) => row.alerts!.includes(s)) ?? "info"} label={String(row.alerts.length)} />}
+        {row.name && <div class="muted small cut">{row.name}</div>}
+      </td>
+      <td class="col-value num cut">
+        {numbers(row).map(([name, n]) => (
+          <span class="reading" key={name}>
+            <span class="muted small">{name.split(".").at(-1)}</span> {shownValue(n)} <span class="muted small">{unitOf(name)}</span>
+          </span>
+        ))}
+      </td>
+      <td class="col-type opt cut">{row.type}</td>
+      <td class="col-tags opt cut">
+        {row.tags.map((tag) => (
+          <span class="tag" key={tag}>
+            {tag}
+          </span>
+        ))}
+      </td>
+      <td class="col-listener opt muted">{row.listener}</td>
+      <td class="col-seen">
+        <Ago at={row.lastSeen} />
+      </td>
+    </>
+  );
+}
+
+/** The first few numbers of a reading; of a meter document those of its reading, not those of its radio. */
+function numbers(row: DeviceRow): [string, number][] {
+  const all = leaves(row.data ?? {}).filter((leaf): leaf is [string, number] => typeof leaf[1] === "number");
+  const own = all.filter(([name]) => !name.startsWith("originData."));
+  const wanted = own.filter(([name]) => /^(userData\.(left|used)|value|credit|register|flow|temperature)$/.test(name));
+  return (wanted.length > 0 ? wanted : own).slice(0, valuesMax);
+}
+
+function AddDevice({ close, added }: { close: () => void; added: () => void }) {
+  const [made, setMade] = useState<{ id: string; token?: string } | null>(null);
+  const save = async (form: FormData) => {
     const id = String(form.get("id"));
     const tags = String(form.get("tags"))
       .split(",")
-      .map((tag) => tag.trim())
+      .map((x) => x.trim())
       .filter(Boolean);
-    try {
-      await call("/api/v1/devices", "POST", { id, name: form.get("name") || undefined, type: form.get("type") || undefined, tags });
-      close();
-      navigate(`/devices/${encodeURIComponent(id)}`);
-    } catch (e) {
-      setProblem(e instanceof Problem ? `${e.message} ${e.detail}` : text.common.error);
-    }
+    await call("/api/v1/devices", "POST", { id, name: form.get("name") || undefined, type: form.get("type") || undefined, tags });
+    const token = form.get("token") ? (await call<{ token: string }>(`${devicePath(id)}/token`, "POST", {})).token : undefined;
+    added();
+    setMade({ id, token });
   };
-  return (
-    <dialog ref={dialog} onClose={close} aria-label={t.add}>
-      <form class="form" onSubmit={save}>
-        <h2>{t.add}</h2>
-        <label>
-          {t.id}
-          <input name="id" required maxLength={128} autoFocus />
-        </label>
-        <label>
-          {t.name}
-          <input name="name" />
-        </label>
-        <label>
-          {t.type}
-          <input name="type" />
-        </label>
-        <label>
-          {t.tags}
-          <input name="tags" />
-        </label>
-        {problem && (
-          <p class="banner bad" role="alert">
-            {problem}
-          </p>
+  if (made)
+    return (
+      <Dialog title={t.addedTitle(made.id)} close={close}>
+        {made.token && (
+          <>
+            <p>{text.device.tokenOnce}</p>
+            <Snippet line={made.token} label={text.device.tokenLabel} />
+          </>
         )}
-        <div class="row">
-          <button class="button primary">{text.common.save}</button>
-          <button type="button" class="button" onClick={close}>
-            {text.common.cancel}
-          </button>
-        </div>
-      </form>
-    </dialog>
+        <p>
+          <a href={devicePage(made.id)}>{t.open(made.id)}</a>
+        </p>
+      </Dialog>
+    );
+  return (
+    <Dialog title={t.add} action={t.add} close={close} submit={save}>
+      <label>
+        {t.id}
+        <input name="id" required maxLength={128} autoFocus autocomplete="off" class="mono" />
+      </label>
+      <label>
+        {t.name}
+        <input name="name" maxLength={256} autocomplete="off" />
+      </label>
+      <label>
+        {t.type}
+        <input name="type" maxLength={64} autocomplete="off" />
+      </label>
+      <label>
+        {t.tagsHint}
+        <input name="tags" autocomplete="off" />
+      </label>
+      <label class="check">
+        <input name="token" type="checkbox" />
+        {t.withToken}
+      </label>
+    </Dialog>
+  );
+}
+
+type Imported = { added: number; changed: number; rejected: { index: number; reason: string }[] };
+
+function ImportDevices({ close, imported }: { close: () => void; imported: () => void }) {
+  const [done, setDone] = useState<Imported | null>(null);
+  const send = async (form: FormData) => {
+    const file = form.get("file") as File;
+    const json = /\.json$/i.test(file.name);
+    setDone(await call<Imported>("/api/v1/devices/import", "POST", await file.text(), json ? "application/json" : "text/csv"));
+    imported();
+  };
+  if (done)
+    return (
+      <Dialog title={t.importDone} close={close}>
+        <p role="status">{t.imported(exact(done.added), exact(done.changed), exact(done.rejected.length))}</p>
+        {done.rejected.length > 0 && (
+          <ul class="plain scroll-y">
+            {done.rejected.slice(0, 100).map((row) => (
+              <li key={row.index}>
+                <span class="mono">{t.line(row.index + 1)}</span> {row.reason}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Dialog>
+    );
+  return (
+    <Dialog title={t.importCsv} action={t.importGo} close={close} submit={send}>
+      <p class="muted">{t.importText}</p>
+      <pre class="sample">{t.importSample}</pre>
+      <label>
+        {t.file}
+        <input name="file" type="file" accept=".csv,.json,text/csv,application/json" required />
+      </label>
+    </Dialog>
   );
 }

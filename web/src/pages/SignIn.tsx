@@ -1,41 +1,56 @@
-import { useState } from "preact/hooks";
-import { Problem, call } from "../api";
+import { useEffect, useState } from "preact/hooks";
+import { Problem, call, explain } from "../api";
+import { Trouble } from "../parts/Messages";
 import { text } from "../text";
 
 const t = text.signIn;
+/** What the server takes off its own limit when it does not say. */
+const lockSeconds = 60;
 
 export function SignIn() {
   const [problem, setProblem] = useState("");
+  const [locked, setLocked] = useState(0);
+  useEffect(() => {
+    document.title = `${t.title} · ${text.app}`;
+  }, []);
+  useEffect(() => {
+    if (locked <= 0) return undefined;
+    const timer = setTimeout(() => setLocked(locked - 1), 1000);
+    return () => clearTimeout(timer);
+  }, [locked]);
   const go = async (event: SubmitEvent) => {
     event.preventDefault();
     const token = String(new FormData(event.currentTarget as HTMLFormElement).get("token")).trim();
     try {
       await call("/api/v1/session", "POST", { token });
       location.reload();
-    } catch (e) {
-      setProblem(e instanceof Problem ? `${e.message} ${e.detail}` : text.common.error);
+    } catch (error) {
+      setProblem(explain(error));
+      if (error instanceof Problem && error.status === 429) setLocked(error.retryAfter || lockSeconds);
     }
   };
   return (
-    <main class="page">
+    <main class="sign-in">
       <section class="card">
         <form class="form" onSubmit={go}>
-          <h1>
-            {text.app}: {t.title}
-          </h1>
-          <p class="muted">{t.hint}</p>
+          <div class="sign-in-head">
+            <img src="/icon.svg" alt="" width="40" height="40" />
+            <h1>{t.heading}</h1>
+          </div>
           <label>
             {t.token}
-            <input name="token" type="password" autoComplete="current-password" required autoFocus />
+            <input name="token" type="password" autocomplete="current-password" required autoFocus />
           </label>
-          {problem && (
-            <p class="banner bad" role="alert">
-              {problem}
+          <Trouble problem={problem} />
+          {locked > 0 && (
+            <p class="warn-text num" role="status">
+              {t.locked(locked)}
             </p>
           )}
-          <div>
-            <button class="button primary">{t.go}</button>
-          </div>
+          <button class="button primary" disabled={locked > 0}>
+            {t.go}
+          </button>
+          <p class="muted small">{t.hint}</p>
         </form>
       </section>
     </main>
