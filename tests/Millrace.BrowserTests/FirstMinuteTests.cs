@@ -1,0 +1,53 @@
+using Microsoft.Playwright;
+using static Microsoft.Playwright.Assertions;
+
+namespace Millrace.BrowserTests;
+
+/// <summary>What a newcomer sees.</summary>
+public class FirstMinuteTests(Browser browser)
+{
+    [Fact]
+    public async Task The_first_reading_appears_without_a_reload()
+    {
+        await using var visit = await Visit.BeginAsync(browser);
+        await visit.GoAsync("/");
+        var waiting = visit.Page.GetByText("Waiting for the first reading");
+        await Expect(waiting).ToBeVisibleAsync();
+        await Expect(visit.Page.Locator("code").First).ToContainTextAsync($"nc -u -w1 127.0.0.1 {visit.Server["udp"].Port}");
+
+        visit.SendReadings("AABB01:20.5");
+
+        await Expect(waiting).ToBeHiddenAsync();
+        await Expect(visit.Page.Locator("tr", new PageLocatorOptions { HasText = "udp" }).Locator("td").Nth(3)).ToHaveTextAsync("1");
+        Assert.Single(visit.Requests, "/");
+        visit.AssertQuiet();
+    }
+
+    [Fact]
+    public async Task The_demo_shows_meters_a_trend_and_an_alert_within_a_minute()
+    {
+        await using var visit = await Visit.BeginAsync(browser, "--demo");
+        await visit.GoAsync("/devices");
+        await visit.Page.GetByRole(AriaRole.Link, new PageGetByRoleOptions { Name = "water-000001" }).ClickAsync();
+        await Expect(visit.Page.Locator(".chart canvas").First).ToBeVisibleAsync();
+        await visit.Page.GetByRole(AriaRole.Link, new PageGetByRoleOptions { Name = "Alerts" }).ClickAsync();
+
+        await Expect(visit.Page.Locator("table.alerts tbody tr").First).ToBeVisibleAsync(new LocatorAssertionsToBeVisibleOptions { Timeout = 60_000 });
+        visit.AssertQuiet();
+    }
+
+    [Fact]
+    public async Task An_unknown_address_and_a_reload_deep_inside_show_a_page()
+    {
+        await using var visit = await Visit.BeginAsync(browser);
+        visit.SendReadings("tcp-10.0.0.7:1");
+        await visit.UntilAsync("/api/v1/status", s => s.GetProperty("devices").GetInt64() == 1);
+
+        await visit.GoAsync("/no/such/page");
+        await Expect(visit.Page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("There is no such page");
+        await visit.GoAsync("/devices/tcp-10.0.0.7");
+        await visit.Page.ReloadAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Heading, new PageGetByRoleOptions { Level = 1 })).ToHaveTextAsync("tcp-10.0.0.7");
+        visit.AssertQuiet();
+    }
+}
