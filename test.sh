@@ -12,6 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 SERVICES=(
   "mariadb  /usr/sbin/mariadbd             MILLRACE_TEST_MARIADB"
   "postgres /usr/lib/postgresql/*/bin/postgres MILLRACE_TEST_POSTGRES"
+  "chromium /usr/bin/chromium              MILLRACE_TEST_CHROMIUM"
   "smtp     /usr/lib/python3/dist-packages/aiosmtpd SMTP_HOST"
 )
 
@@ -70,7 +71,7 @@ passed=0 failed=0 skipped=0
 : >"$work/skipped"
 attribute() { sed -n "s/.*<assembly [^>]*[ ]$1=\"\([0-9]*\)\".*/\1/p" "$2" | head -1; }
 
-for project in tests/*.Tests tests/*.SystemTests; do
+for project in tests/*.Tests tests/*.SystemTests tests/*.BrowserTests; do
   name=${project#tests/}
   [ -f "$project/$name.csproj" ] || continue
   if [ ${#only[@]} -gt 0 ]; then

@@ -17,7 +17,7 @@ public class BadDayTests(Browser browser)
         await visit.RestartAsync();
 
         await Expect(visit.Page.GetByText("The server was restarted")).ToBeVisibleAsync();
-        visit.SendReadings("back:1");
+        visit.Server.SendReadings("back:1");
         await Expect(visit.Page.GetByText("Waiting for the first reading")).ToBeHiddenAsync();
         visit.AssertQuiet();
     }
@@ -27,8 +27,8 @@ public class BadDayTests(Browser browser)
     {
         const string Name = "<img src=x onerror=\"document.title='owned'\"><b>x</b>";
         await using var visit = await Visit.BeginAsync(browser);
-        await visit.PostAsync("/api/v1/devices", System.Text.Json.JsonSerializer.Serialize(new { id = "m1", name = Name, tags = new[] { "<i>t</i>" } }));
-        await visit.PostAsync("/api/v1/devices/m1/telemetry", "{\"<u>field</u>\":\"<script>document.title='owned'</script>\",\"n\":1}");
+        await visit.Server.PostAsync("/api/v1/devices", System.Text.Json.JsonSerializer.Serialize(new { id = "m1", name = Name, tags = new[] { "<i>t</i>" } }));
+        await visit.Server.PostAsync("/api/v1/devices/m1/telemetry", "{\"<u>field</u>\":\"<script>document.title='owned'</script>\",\"n\":1}");
 
         await visit.GoAsync("/devices");
         await Expect(visit.Page.GetByText(Name)).ToBeVisibleAsync();
@@ -48,7 +48,7 @@ public class BadDayTests(Browser browser)
         visit.Expect("429");
         var admin = (await File.ReadAllTextAsync(visit.AdminTokenPath)).Trim();
         visit.Server.Http.DefaultRequestHeaders.Authorization = new("Bearer", admin);
-        var token = await visit.MakeTokenAsync("desk", "operate");
+        var token = await visit.Server.MakeTokenAsync("desk", "operate");
         await visit.GoAsync("/alerts");
 
         await Expect(visit.Page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("Sign in to Millrace");

@@ -15,7 +15,7 @@ public class FirstMinuteTests(Browser browser)
         await Expect(waiting).ToBeVisibleAsync();
         await Expect(visit.Page.Locator("code").First).ToContainTextAsync($"nc -u -w1 127.0.0.1 {visit.Server["udp"].Port}");
 
-        visit.SendReadings("AABB01:20.5");
+        visit.Server.SendReadings("AABB01:20.5");
 
         await Expect(waiting).ToBeHiddenAsync();
         await Expect(visit.Page.Locator("tr", new PageLocatorOptions { HasText = "udp" }).Locator("td").Nth(3)).ToHaveTextAsync("1");
@@ -27,7 +27,7 @@ public class FirstMinuteTests(Browser browser)
     public async Task The_demo_shows_meters_a_trend_and_an_alert_within_a_minute()
     {
         await using var visit = await Visit.BeginAsync(browser, "--demo");
-        await visit.GoAsync("/devices");
+        await visit.GoAsync("/devices?search=water");
         await visit.Page.GetByRole(AriaRole.Link, new PageGetByRoleOptions { Name = "water-000001" }).ClickAsync();
         await Expect(visit.Page.Locator(".chart canvas").First).ToBeVisibleAsync();
         await visit.Page.GetByRole(AriaRole.Link, new PageGetByRoleOptions { Name = "Alerts" }).ClickAsync();
@@ -40,8 +40,8 @@ public class FirstMinuteTests(Browser browser)
     public async Task An_unknown_address_and_a_reload_deep_inside_show_a_page()
     {
         await using var visit = await Visit.BeginAsync(browser);
-        visit.SendReadings("tcp-10.0.0.7:1");
-        await visit.UntilAsync("/api/v1/status", s => s.GetProperty("devices").GetInt64() == 1);
+        visit.Server.SendReadings("tcp-10.0.0.7:1");
+        await visit.Server.UntilAsync("/api/v1/status", s => s.GetProperty("devices").GetInt64() == 1);
 
         await visit.GoAsync("/no/such/page");
         await Expect(visit.Page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("There is no such page");

@@ -17,7 +17,7 @@ public class OperatorTests(Browser browser)
             var csv = new StringBuilder("id,name,type,tags\n");
             for (var i = from; i < from + 50_000; i++)
                 csv.Append($"meter-{i:000000},{(i == 77_777 ? "Old mill" : "")},gas,{(i % 1000 == 0 ? "north" : "")}\n");
-            await visit.PostAsync("/api/v1/devices/import", csv.ToString(), "text/csv");
+            await visit.Server.PostAsync("/api/v1/devices/import", csv.ToString(), "text/csv");
         }
 
         await visit.GoAsync("/devices");
@@ -45,7 +45,7 @@ public class OperatorTests(Browser browser)
     {
         await using var visit = await Visit.BeginAsync(browser);
         var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        await visit.PostAsync("/api/v1/telemetry", string.Join('\n', Enumerable.Range(0, 600).Select(i => $$"""{"id":"m1","time":{{now - i * 5}},"value":{{20 + Math.Sin(i / 30.0):0.000}},"valve":"{{(i < 300 ? "open" : "shut")}}"}""")), "application/x-ndjson");
+        await visit.Server.PostAsync("/api/v1/telemetry", string.Join('\n', Enumerable.Range(0, 600).Select(i => $$"""{"id":"m1","time":{{now - i * 5}},"value":{{20 + Math.Sin(i / 30.0):0.000}},"valve":"{{(i < 300 ? "open" : "shut")}}"}""")), "application/x-ndjson");
 
         await visit.GoAsync("/devices/m1?range=1h");
         var chart = visit.Page.GetByRole(AriaRole.Application);
@@ -73,8 +73,8 @@ public class OperatorTests(Browser browser)
     public async Task A_query_is_written_with_a_mistake_mended_tried_started_and_its_alert_acknowledged()
     {
         await using var visit = await Visit.BeginAsync(browser);
-        visit.SendReadings("m1:97.5", "m2:20");
-        await visit.UntilAsync("/api/v1/status", s => s.GetProperty("devices").GetInt64() == 2);
+        visit.Server.SendReadings("m1:97.5", "m2:20");
+        await visit.Server.UntilAsync("/api/v1/status", s => s.GetProperty("devices").GetInt64() == 2);
         var page = visit.Page;
 
         await visit.GoAsync("/jobs");
@@ -107,11 +107,11 @@ public class OperatorTests(Browser browser)
 
         await page.GetByRole(AriaRole.Link, new PageGetByRoleOptions { Name = "Alerts" }).First.ClickAsync();
         await Expect(page.GetByText("No open alerts.")).ToBeVisibleAsync();
-        await visit.UntilAsync("/api/v1/jobs/too-hot/status", s => s.GetProperty("state").GetString() == "running");
-        visit.SendReadings("m1:98.5");
-        await visit.UntilAsync("/api/v1/alerts", _ =>
+        await visit.Server.UntilAsync("/api/v1/jobs/too-hot/status", s => s.GetProperty("state").GetString() == "running");
+        visit.Server.SendReadings("m1:98.5");
+        await visit.Server.UntilAsync("/api/v1/alerts", _ =>
         {
-            visit.SendReadings("m2:20");            // time in a stream moves with its events
+            visit.Server.SendReadings("m2:20");            // time in a stream moves with its events
             return true;
         });
         var alert = page.Locator("table.alerts tbody tr");
@@ -119,7 +119,7 @@ public class OperatorTests(Browser browser)
         await Expect(page).ToHaveTitleAsync("(1) Alerts · Millrace");
 
         await alert.GetByRole(AriaRole.Checkbox).CheckAsync();
-        await page.GetByRole(AriaRole.Button, new PageGetByRoleOptions { Name = "Acknowledge" }).ClickAsync();
+        await page.GetByRole(AriaRole.Button, new PageGetByRoleOptions { Name = "Acknowledge", Exact = true }).ClickAsync();
         await page.GetByLabel("Note").FillAsync("crew is on its way");
         await page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new LocatorGetByRoleOptions { Name = "Acknowledge" }).ClickAsync();
         await Expect(alert).ToContainTextAsync("acknowledged");
@@ -134,9 +134,9 @@ public class OperatorTests(Browser browser)
     public async Task What_was_refused_is_looked_at_byte_by_byte_and_driven_again()
     {
         await using var visit = await Visit.BeginAsync(browser, "--set", "Devices:Enrolment=registered");
-        visit.SendReadings("stranger:1");
-        await visit.UntilAsync("/api/v1/dead-letters", d => d.GetProperty("deadLetters").GetArrayLength() == 1);
-        await visit.PostAsync("/api/v1/devices", """{"id":"stranger"}""");
+        visit.Server.SendReadings("stranger:1");
+        await visit.Server.UntilAsync("/api/v1/dead-letters", d => d.GetProperty("deadLetters").GetArrayLength() == 1);
+        await visit.Server.PostAsync("/api/v1/devices", """{"id":"stranger"}""");
 
         await visit.GoAsync("/dead-letters");
         await visit.Page.GetByRole(AriaRole.Button, new PageGetByRoleOptions { Name = "Show bytes" }).ClickAsync();

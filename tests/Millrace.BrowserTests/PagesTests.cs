@@ -21,7 +21,7 @@ public class PagesTests(Browser browser)
             ColorScheme = theme == "dark" ? ColorScheme.Dark : ColorScheme.Light,
             ViewportSize = new ViewportSize { Width = width, Height = 900 },
         });
-        await SampleData.FillAsync(visit);
+        await SampleData.FillAsync(visit.Server);
 
         foreach (var (path, ready) in SampleData.Pages)
         {
@@ -69,7 +69,7 @@ public class PagesTests(Browser browser)
         Assert.Single(visit.Requests, "/api/v1/events");
 
         await visit.Page.CloseAsync();
-        visit.SendReadings("m1:1");
+        visit.Server.SendReadings("m1:1");
 
         await Expect(second.GetByText("Waiting for the first reading")).ToBeHiddenAsync();
         Assert.Equal(2, visit.Requests.Count(r => r == "/api/v1/events"));

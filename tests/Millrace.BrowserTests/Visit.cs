@@ -1,7 +1,3 @@
-using System.Net.Http.Json;
-using System.Net.Sockets;
-using System.Text;
-using System.Text.Json;
 using Microsoft.Playwright;
 using Millrace.Testing;
 
@@ -56,13 +52,6 @@ internal sealed class Visit : IAsyncDisposable
 
     public string AdminTokenPath => Path.Combine(_folder["data"], "admin-token");
 
-    public async Task<(long Id, string Text)> MakeTokenAsync(string name, string role)
-    {
-        using var response = await Server.Http.PostAsJsonAsync("/api/v1/tokens", new { name, role });
-        var made = JsonElement.Parse(await response.Content.ReadAsStringAsync());
-        return (made.GetProperty("id").GetInt64(), made.GetProperty("token").GetString()!);
-    }
-
     public async Task SignInAsync(string token)
     {
         await Page.GetByLabel("API token").FillAsync(token);
@@ -94,39 +83,6 @@ internal sealed class Visit : IAsyncDisposable
 
     /// <summary>Complaints that contain this belong to the test.</summary>
     public void Expect(string part) => _expected.Add(part);
-
-    public async Task PostAsync(string path, string body, string type = "application/json")
-    {
-        using var content = new StringContent(body, Encoding.UTF8, type);
-        using var response = await Server.Http.PostAsync(path, content);
-        Assert.True(response.IsSuccessStatusCode, await response.Content.ReadAsStringAsync());
-    }
-
-    public async Task PutAsync(string path, object body)
-    {
-        using var response = await Server.Http.PutAsJsonAsync(path, body);
-        Assert.True(response.IsSuccessStatusCode, await response.Content.ReadAsStringAsync());
-    }
-
-    public async Task<JsonElement> GetAsync(string path) => JsonElement.Parse(await Server.Http.GetStringAsync(path));
-
-    /// <summary>Lines of ID:value in one datagram.</summary>
-    public void SendReadings(params string[] lines)
-    {
-        using var socket = new UdpClient();
-        socket.Send(Encoding.UTF8.GetBytes(string.Join('\n', lines)), Server["udp"]);
-    }
-
-    /// <summary>Waits for the server to say something, within a deadline that no healthy machine needs.</summary>
-    public async Task UntilAsync(string path, Func<JsonElement, bool> isGood)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while (!isGood(await GetAsync(path)))
-        {
-            Assert.False(deadline.IsCancellationRequested, $"{path} never was as wanted; last: {await GetAsync(path)}");
-            await Task.Delay(50, CancellationToken.None);
-        }
-    }
 
     /// <summary>Ends the server, and starts it again on the same address with the same data.</summary>
     public async Task RestartAsync()

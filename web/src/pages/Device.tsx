@@ -43,10 +43,22 @@ export function DevicePage({ id }: { id: string }) {
   const mayOperate = useMay("operate");
   const { data: alerts } = useLoad<{ alerts: Alert[] }>(`/api/v1/alerts?device=${encodeURIComponent(id)}&limit=100`, 10_000);
 
-  const loadDevice = () => call<DeviceRow>(path).then(setDevice, (e) => (e instanceof Problem && e.status === 404 ? setMissing(true) : setProblem(explain(e))));
+  const loadDevice = async () => {
+    try {
+      const found = await call<DeviceRow>(path);
+      setDevice(found);
+      return found;
+    } catch (error) {
+      if (error instanceof Problem && error.status === 404) setMissing(true);
+      else setProblem(explain(error));
+      return null;
+    }
+  };
   useEffect(() => {
-    void loadDevice();
-    call<Reading>(`${path}/latest`).then(setLatest, () => {});
+    void loadDevice().then((found) => {
+      // A device that was only added has no newest reading to ask for.
+      if (found?.lastSeen) call<Reading>(`${path}/latest`).then((reading) => setLatest((before) => before ?? reading), () => {});
+    });
     const source = new EventSource(`${path}/stream`);
     source.onopen = () => setLive(true);
     source.onerror = () => setLive(false);

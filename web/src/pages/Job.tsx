@@ -136,7 +136,7 @@ export function JobPage({ name }: { name: string }) {
           {isNew && (
             <label class="inline">
               {t.name}
-              <input value={newName} onInput={(e) => setNewName(e.currentTarget.value)} pattern="[A-Za-z0-9][A-Za-z0-9._-]*" maxLength={64} placeholder="high-values" />
+              <input value={newName} onInput={(e) => setNewName(e.currentTarget.value)} pattern="[A-Za-z0-9][A-Za-z0-9._\-]*" maxLength={64} placeholder="high-values" />
             </label>
           )}
           <button type="button" class="button primary" disabled={errors.length > 0 || (isNew && !newName.trim())} onClick={() => void save(true)}>
