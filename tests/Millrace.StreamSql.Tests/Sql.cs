@@ -11,7 +11,7 @@ internal static class Sql
     public static CompileResult Compile(string query, CompileOptions? options = null)
         => StreamQuery.Compile(query, options ?? new CompileOptions { Inputs = ["m", "n"], References = ["r"] });
 
-    /// <summary>Rows of one output. An event is "08:00:01 {…}" for input m, "n 08:00:01 {…}" for input n.</summary>
+    /// <summary>Rows of one output. An event is "08:00:01 {…}" for input m, "name 08:00:01 {…}" for another.</summary>
     public static List<string> Rows(string query, params string[] events) => Run(query, null, events).Rows.GetValueOrDefault("output", []);
 
     public static CaseRun Run(string query, CompileOptions? options, params string[] events) => RunCounted(query, options, events).Run;
@@ -36,10 +36,10 @@ internal static class Sql
     public static (string Input, long Ticks, byte[] Payload) Parse(string text)
     {
         var input = "m";
-        if (text.StartsWith("n ", StringComparison.Ordinal))
+        if (char.IsAsciiLetter(text[0]))
         {
-            input = "n";
-            text = text[2..];
+            input = text[..text.IndexOf(' ', StringComparison.Ordinal)];
+            text = text[(input.Length + 1)..];
         }
 
         var at = text.IndexOf(' ', StringComparison.Ordinal);
