@@ -284,6 +284,8 @@ public sealed class JobHostTests
     [InlineData("""{"query":"SELECT a INTO x FROM telemetry","outputs":{"y":{"kind":"live"}}}""", "writes no output of that name")]
     [InlineData("""{"query":"SELECT a INTO x FROM telemetry","outputs":{"x":{"kind":"fax"}}}""", "none of files")]
     [InlineData("""{"query":"SELECT a INTO x FROM telemetry","outputs":{"x":{"kind":"files","path":"../../etc/cron.d/x"}}}""", "outside the allowed folders")]
+    [InlineData("""{"query":"SELECT a INTO x FROM telemetry","outputs":{"x":{"kind":"files","path":"x","format":"pdf"}}}""", "jsonl, csv, parquet")]
+    [InlineData("""{"query":"SELECT a INTO x FROM telemetry","outputs":{"x":{"kind":"files","path":"x","format":"parquet","rollSeconds":0}}}""", "has to roll")]
     [InlineData("""{"query":"SELECT a INTO x FROM telemetry","outputs":{"x":{"kind":"email","to":"nobody"}}}""", "not a mail address")]
     [InlineData("""{"query":"SELECT a INTO x FROM telemetry","outputs":{"x":{"kind":"webhook","url":"ftp://x"}}}""", "not an http")]
     [InlineData("""{"query":"SELECT a INTO x FROM telemetry","outputs":{"x":{"kind":"sql","provider":"oracle","connection":"c","table":"t"}}}""", "oracle")]

@@ -44,14 +44,14 @@ internal static class LiveJobs
 
         bench.Table(
             $"{JsonShare.Rate:N0} readings/s of {Devices:N0} meters in posts of {PerPost} for {seconds} s, {Readings(0)[0].Length} bytes each",
-            ["what", "share of one core", "post to webhook p50, ms", "p99, ms", "longest, ms", "readings", "lost", "rows of low credit"],
+            ["what", "share of one core", "post to webhook p50, ms", "p99, ms", "longest, ms", "readings/s", "lost", "rows of low credit"],
             [Row("the server without jobs", without), Row("the server with four jobs", with)]);
     }
 
     private static string[] Row(string what, List<Round> rounds) =>
     [
         what, Bench.N(Bench.Median(rounds.Select(r => r.Cpu)), "0.00"), Latency(rounds, r => r.P50), Latency(rounds, r => r.P99), Latency(rounds, r => r.Max),
-        Bench.N(rounds.Sum(r => r.Sent)), Bench.N(rounds.Sum(r => r.Lost)), Bench.N(rounds.Sum(r => r.Low)),
+        Bench.N(Bench.Median(rounds.Select(r => r.Sent / r.Seconds))), Bench.N(rounds.Sum(r => r.Lost)), Bench.N(rounds.Sum(r => r.Low)),
     ];
 
     private static string Latency(List<Round> rounds, Func<Round, double> of) => double.IsNaN(of(rounds[0])) ? "" : Bench.N(Bench.Median(rounds.Select(of)));

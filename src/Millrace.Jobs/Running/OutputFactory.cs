@@ -17,6 +17,8 @@ internal sealed record AlertTarget(
 /// <summary>Makes outputs from their specifications: one line per kind.</summary>
 internal sealed class OutputFactory(JobServices services)
 {
+    private const int ParquetRollSeconds = 3600;
+
     private static readonly string[] Severities = ["info", "warning", "critical"];
 
     /// <summary>Everything wrong in the outputs of a definition.</summary>
@@ -116,16 +118,27 @@ internal sealed class OutputFactory(JobServices services)
     private Func<IOutput> Files(OutputSource source, SpecReader spec)
     {
         var path = spec.Required("path");
-        var format = spec.Text("format") ?? "jsonl";
-        if (format is not ("jsonl" or "csv"))
-            spec.Wrong("format", $"'{format}' is neither jsonl nor csv; for Parquet use the history the server keeps by itself");
+        var format = spec.Text("format") switch
+        {
+            null or "jsonl" => FileFormat.JsonLines,
+            "csv" => FileFormat.Csv,
+            "parquet" => FileFormat.Parquet,
+            _ => (FileFormat?)null,
+        };
+        if (format is null)
+            spec.Wrong("format", "one of jsonl, csv, parquet is expected");
+        var rollBytes = (long)spec.Number("rollBytes", 0, 0, 1L << 40);
+        // A Parquet file is complete or none at all: it rolls by itself.
+        var rollSeconds = format == FileFormat.Parquet && rollBytes == 0 ? ParquetRollSeconds : 0;
         var options = new FilesOutputOptions
         {
             Path = path.Length > 0 ? services.Folders.Resolve(path) : "/",
-            Format = format == "csv" ? FileFormat.Csv : FileFormat.JsonLines,
-            RollAfter = TimeSpan.FromSeconds(spec.Number("rollSeconds", 0, 0, 86_400 * 31)),
-            RollBytes = (long)spec.Number("rollBytes", 0, 0, 1L << 40),
+            Format = format ?? FileFormat.JsonLines,
+            RollAfter = TimeSpan.FromSeconds(spec.Number("rollSeconds", rollSeconds, 0, 86_400 * 31)),
+            RollBytes = rollBytes,
         };
+        if (format == FileFormat.Parquet && !options.Rolls)
+            spec.Wrong("rollSeconds", "a Parquet file has to roll: more than 0 is expected");
         return () => new FilesOutput(source, options, services.Time);
     }
 

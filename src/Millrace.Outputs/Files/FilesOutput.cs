@@ -7,7 +7,7 @@ namespace Millrace.Outputs.Files;
 /// <summary>
 /// Rows as JSON lines or CSV in files. A small state file beside them holds the recorded length and the highest row; what lies
 /// behind the recorded length on opening came from an append that was not finished, and is cut. A rolling file is written as
-/// <c>NAME.part</c> and gets its name when it is complete, so whoever sees <c>NAME</c> may take it away.
+/// <c>NAME.part</c> and gets its name when it is complete, so whoever sees <c>NAME</c> may take it away. Parquet is made then, of JSON lines.
 /// </summary>
 public sealed class FilesOutput : IOutput
 {
@@ -22,14 +22,17 @@ public sealed class FilesOutput : IOutput
     private State _state;
 
     /// <param name="File">Final name of the open file, or null when the next row begins one.</param>
+    /// <param name="Sealed">The Parquet file is made: what is left is to give it its name and to remove the lines it was made of.</param>
     private sealed record State(
-        string Owner, int Version, long Row, string? File, long Length, long OpenedAt, IReadOnlyList<string>? Columns);
+        string Owner, int Version, long Row, string? File, long Length, long OpenedAt, IReadOnlyList<string>? Columns, bool Sealed = false);
 
     public FilesOutput(OutputSource source, FilesOutputOptions options, TimeProvider time)
     {
         _source = source;
         _options = options;
         _time = time;
+        if (options.Format == FileFormat.Parquet && !options.Rolls)
+            throw new ArgumentException("a Parquet file cannot grow: it has to roll", nameof(options));
         _folder = System.IO.Path.GetDirectoryName(options.Path)!;
         _stem = System.IO.Path.GetFileNameWithoutExtension(options.Path);
         _extension = System.IO.Path.GetExtension(options.Path) is { Length: > 0 } given ? given : Extension(options.Format);
@@ -87,7 +90,12 @@ public sealed class FilesOutput : IOutput
         return ValueTask.CompletedTask;
     }
 
-    private static string Extension(FileFormat format) => format == FileFormat.Csv ? ".csv" : ".jsonl";
+    private static string Extension(FileFormat format) => format switch
+    {
+        FileFormat.Csv => ".csv",
+        FileFormat.Parquet => ".parquet",
+        _ => ".jsonl",
+    };
 
     private void Restore()
     {
@@ -112,6 +120,12 @@ public sealed class FilesOutput : IOutput
         _state = state;
         if (state.File is null)
             return;
+        if (state.Sealed)
+        {
+            NameParquet();
+            return;
+        }
+
         var path = WorkPath(state.File);
         if (!File.Exists(path))
         {
@@ -169,7 +183,7 @@ public sealed class FilesOutput : IOutput
         {
             if (_options.RollBytes > 0 && taken > 0 && _state.Length + buffer.Length >= _options.RollBytes)
                 break;
-            if (_options.Format == FileFormat.JsonLines)
+            if (_options.Format != FileFormat.Csv)
             {
                 buffer.Write(rows[i].Json.Span);
                 buffer.WriteByte((byte)'\n');
@@ -202,12 +216,36 @@ public sealed class FilesOutput : IOutput
     {
         CloseHandle();
         var name = _state.File!;
+        if (_options.Format == FileFormat.Parquet)
+        {
+            using (var made = new FileStream(MadePath(name), FileMode.Create))
+            {
+                ParquetConversion.Run(WorkPath(name), made);
+                made.Flush(flushToDisk: true);
+            }
+
+            // From here on the rows are never looked up in the lines again, whoever takes the finished file away.
+            Save(_state with { Sealed = true });
+            NameParquet();
+            return;
+        }
+
         if (_options.Rolls)
             File.Move(WorkPath(name), FinalPath(name), overwrite: true);
         else if (!keepName)
             File.Move(FinalPath(name), FinalPath($"{_stem}.until-{_state.Version}-{_state.Row}{_extension}"), overwrite: true);
         AtomicFile.FlushFolder(_folder);
         Save(_state with { File = null, Length = 0, Columns = null });
+    }
+
+    private void NameParquet()
+    {
+        var name = _state.File!;
+        if (File.Exists(MadePath(name)))
+            File.Move(MadePath(name), FinalPath(name), overwrite: true);
+        File.Delete(WorkPath(name));
+        AtomicFile.FlushFolder(_folder);
+        Save(_state with { File = null, Length = 0, Sealed = false });
     }
 
     private bool IsDue() =>
@@ -225,6 +263,8 @@ public sealed class FilesOutput : IOutput
     private string FinalPath(string name) => System.IO.Path.Combine(_folder, name);
 
     private string WorkPath(string name) => _options.Rolls ? FinalPath(name) + ".part" : FinalPath(name);
+
+    private string MadePath(string name) => System.IO.Path.Combine(_folder, "." + name + ".new");
 
     private void CloseHandle()
     {

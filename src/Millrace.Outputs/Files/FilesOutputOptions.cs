@@ -7,6 +7,9 @@ public enum FileFormat
 
     /// <summary>RFC 4180 with a header line; nested values as JSON text.</summary>
     Csv,
+
+    /// <summary>A table for every file that rolling completes; until then the rows lie in it as JSON lines.</summary>
+    Parquet,
 }
 
 /// <summary>Where rows are written and when a new file begins.</summary>
@@ -20,7 +23,7 @@ public sealed record FilesOutputOptions
     /// <summary>A new file at the latest so long after the first row of the old one; zero: never.</summary>
     public TimeSpan RollAfter { get; init; }
 
-    /// <summary>A new file when the old one has reached this size; zero: never.</summary>
+    /// <summary>A new file when the old one has reached this size, counted as JSON lines for Parquet; zero: never.</summary>
     public long RollBytes { get; init; }
 
     public bool Rolls => RollAfter > TimeSpan.Zero || RollBytes > 0;

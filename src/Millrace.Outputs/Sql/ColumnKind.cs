@@ -18,5 +18,16 @@ public enum ColumnKind
     Other,
 }
 
+internal static class ColumnKinds
+{
+    /// <summary>The narrowest kind that holds both.</summary>
+    public static ColumnKind Join(this ColumnKind a, ColumnKind b) => (a, b) switch
+    {
+        _ when a == b => a,
+        (ColumnKind.BigInt, ColumnKind.Double) or (ColumnKind.Double, ColumnKind.BigInt) => ColumnKind.Double,
+        _ => ColumnKind.Text,
+    };
+}
+
 /// <summary>A column of the target table.</summary>
 public sealed record SqlColumn(string Name, ColumnKind Kind);

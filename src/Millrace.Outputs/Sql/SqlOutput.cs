@@ -108,14 +108,6 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
         _ => ColumnKind.Text,
     };
 
-    /// <summary>The narrowest kind that holds both.</summary>
-    private static ColumnKind Join(ColumnKind a, ColumnKind b) => (a, b) switch
-    {
-        _ when a == b => a,
-        (ColumnKind.BigInt, ColumnKind.Double) or (ColumnKind.Double, ColumnKind.BigInt) => ColumnKind.Double,
-        _ => ColumnKind.Text,
-    };
-
     /// <summary>With a key of the user's own a later row of the batch replaces an earlier one: one statement may not touch a row twice.</summary>
     private IEnumerable<(RowId Id, Dictionary<string, object?> Values)> Unique(List<(RowId Id, Dictionary<string, object?> Values)> rows)
     {
@@ -209,7 +201,7 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
             if (value is null)
                 wanted.TryAdd(name, wanted.GetValueOrDefault(name, ColumnKind.Other));
             else
-                wanted[name] = wanted.TryGetValue(name, out var kind) && kind != ColumnKind.Other ? Join(kind, KindOf(value)) : KindOf(value);
+                wanted[name] = wanted.TryGetValue(name, out var kind) && kind != ColumnKind.Other ? kind.Join(KindOf(value)) : KindOf(value);
         }
 
         if (!_tableKnown)
@@ -226,7 +218,7 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
 
             if (held == ColumnKind.Other || kind == ColumnKind.Other || held == ColumnKind.Timestamp)
                 continue;
-            var joined = held == ColumnKind.Json ? ColumnKind.Json : Join(held, kind);
+            var joined = held == ColumnKind.Json ? ColumnKind.Json : held.Join(kind);
             if (joined == held)
                 continue;
             if (dialect.Widen(_table, name, joined) is { } widen)

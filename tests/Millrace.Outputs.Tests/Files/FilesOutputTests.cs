@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Millrace.Outputs.Files;
+using Millrace.Parquet;
 using Millrace.Testing;
 
 namespace Millrace.Outputs.Tests.Files;
@@ -20,11 +21,16 @@ public sealed class RollingCsvOutputTests : OutputConformance
     protected override Task<OutputTarget> StartAsync() => Task.FromResult<OutputTarget>(new FilesTarget(FileFormat.Csv, 700));
 }
 
+public sealed class RollingParquetOutputTests : OutputConformance
+{
+    protected override Task<OutputTarget> StartAsync() => Task.FromResult<OutputTarget>(new FilesTarget(FileFormat.Parquet, 900));
+}
+
 internal sealed class FilesTarget(FileFormat format, long rollBytes) : OutputTarget
 {
     public override IOutput Create() => new FilesOutput(
         Source,
-        new FilesOutputOptions { Path = Folder["out/rows" + (format == FileFormat.Csv ? ".csv" : ".jsonl")], Format = format, RollBytes = rollBytes },
+        new FilesOutputOptions { Path = Folder["out/rows"], Format = format, RollBytes = rollBytes },
         TimeProvider.System);
 
     public override Task<IReadOnlyList<long>> HeldAsync()
@@ -32,6 +38,12 @@ internal sealed class FilesTarget(FileFormat format, long rollBytes) : OutputTar
         // Files are read in the order of their first rows, which their names end with.
         var files = Directory.GetFiles(Folder["out"], "rows*").OrderBy(RowOf).ToList();
         List<long> numbers = [];
+        foreach (var table in files.Where(f => f.EndsWith(".parquet", StringComparison.Ordinal)).ToList())
+        {
+            numbers.AddRange(Numbers(table));
+            files.Remove(table);
+        }
+
         foreach (var lines in files.Select(File.ReadAllLines))
         {
             numbers.AddRange(format == FileFormat.Csv
@@ -40,6 +52,16 @@ internal sealed class FilesTarget(FileFormat format, long rollBytes) : OutputTar
         }
 
         return Task.FromResult<IReadOnlyList<long>>(numbers);
+    }
+
+    private static IEnumerable<long> Numbers(string parquet)
+    {
+        using var reader = ParquetReader.Open(parquet);
+        var scan = reader.Scan(new ParquetScanOptions { Columns = ["n"] });
+        List<long> numbers = [];
+        while (scan.Read())
+            numbers.AddRange(scan["n"].Int64s);
+        return numbers;
     }
 
     private static (int, long) RowOf(string path)
@@ -56,6 +78,56 @@ public sealed class FilesOutputTests : IDisposable
     private readonly ManualTime _time = new();
 
     public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task A_parquet_file_holds_what_the_rows_held_in_columns_of_their_kind()
+    {
+        await using var output = Open(new() { Path = _folder["t.parquet"], Format = FileFormat.Parquet, RollAfter = TimeSpan.FromMinutes(1) });
+        await output.OpenAsync(default);
+
+        await output.AppendAsync(
+            [
+                Row(0, """{"id":"m\u00fc","n":1,"x":1,"open":true,"where":{"a":[1]},"mixed":1,"none":null}"""),
+                Row(1, """{"id":"b","n":-9007199254740993,"x":1.5,"open":null,"where":[],"mixed":"one","none":null,"late":2}"""),
+            ], default);
+        _time.Advance(TimeSpan.FromMinutes(1));
+        await output.IdleAsync(default);
+
+        using var reader = ParquetReader.Open(Assert.Single(Directory.GetFiles(_folder.Path, "t*")));
+        var scan = reader.Scan();
+        Assert.True(scan.Read());
+        string Text(string column, int row) => Encoding.UTF8.GetString(scan[column].Bytes(row));
+        Assert.Equal(["id", "n", "x", "open", "where", "mixed", "none", "late"], reader.Columns.Select(c => c.Name));
+        Assert.Equal(("mü", "b", 1L, -9007199254740993), (Text("id", 0), Text("id", 1), scan["n"].Int64s[0], scan["n"].Int64s[1]));
+        Assert.Equal((1.0, 1.5, true, true), (scan["x"].Doubles[0], scan["x"].Doubles[1], scan["open"].Booleans[0], scan["open"].IsNull(1)));
+        Assert.Equal(("""{"a":[1]}""", "[]", ParquetKind.Json), (Text("where", 0), Text("where", 1), reader.Columns[4].Kind));
+        Assert.Equal(("1", "one", true, true, 2L), (Text("mixed", 0), Text("mixed", 1), scan["none"].IsNull(0), scan["late"].IsNull(0), scan["late"].Int64s[1]));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_parquet_file_that_was_recorded_and_then_cut_off_gets_its_name_once_even_when_it_was_taken_away(bool named)
+    {
+        var options = new FilesOutputOptions { Path = _folder["t.parquet"], Format = FileFormat.Parquet, RollAfter = TimeSpan.FromMinutes(1) };
+        await using (var output = Open(options))
+        {
+            await output.OpenAsync(default);
+            await output.AppendAsync([Row(0, "{\"n\":0}")], default);
+        }
+
+        // As killed between the record and the name, or between the name and the removal of the lines; the file itself is taken at once.
+        var part = Assert.Single(Directory.GetFiles(_folder.Path, "t*.part"));
+        var state = _folder[".t.parquet.millrace"];
+        File.WriteAllText(state, File.ReadAllText(state).Replace("\"Sealed\":false", "\"Sealed\":true"));
+        if (!named)
+            File.WriteAllText(_folder["." + Path.GetFileName(part)[..^5] + ".new"], "made");
+        await using var again = Open(options);
+        var held = await again.OpenAsync(default);
+
+        Assert.Equal(new RowId(1, 0), held);
+        Assert.Equal(named ? [] : [Path.GetFileName(part)[..^5]], Directory.GetFiles(_folder.Path, "t*").Select(Path.GetFileName));
+    }
 
     [Fact]
     public async Task A_rolling_file_has_its_name_only_when_it_is_complete()
