@@ -42,7 +42,7 @@ internal sealed class Binder
         {
             var relation = BindQuery(step.Query, step.Name.Name, isStep: true);
             if (!steps.TryAdd(step.Name.Name, relation))
-                expressions.Error(step.Name.Position, $"the step {step.Name.Name} is defined twice");
+                expressions.Error(step.Name.Position, $"duplicate step name {step.Name.Name}: it is defined twice");
         }
 
         foreach (var query in script.Queries)

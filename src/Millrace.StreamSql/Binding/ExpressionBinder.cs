@@ -386,7 +386,7 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
             (Frame frame, ReadOnlySpan<Value> arguments, out Value result)
                 => result = Value.Of((arguments[1].Bits - arguments[0].Bits) / (double)unit),
             [new SourceTimeNode(from), new SourceTimeNode(to)],
-            nullsPassed: true);
+            nullsPassed: false);
     }
 
     public bool TryElapsed(Expr expression, Scope scope, out long unit, out int from, out int to)
@@ -395,7 +395,8 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
         from = to = -1;
         if (expression is not CallExpr { Arguments.Count: 3 } call || !call.Is("DATEDIFF")
             || call.Arguments[1] is not PathExpr { Parts.Length: 1 } a || call.Arguments[2] is not PathExpr { Parts.Length: 1 } b
-            || scope.Find(a.Parts[0].Name) is not { } first || scope.Find(b.Parts[0].Name) is not { } second)
+            || scope.Find(a.Parts[0].Name) is not { } first || scope.Find(b.Parts[0].Name) is not { } second
+            || first.Relation is ReferenceRelation || second.Relation is ReferenceRelation)
             return false;
         if (!TryUnit(call.Arguments[0], out unit))
             return false;

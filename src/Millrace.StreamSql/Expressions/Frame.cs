@@ -5,6 +5,9 @@ namespace Millrace.StreamSql.Expressions;
 /// <summary>A row on its way between operators. Producers reuse theirs; whoever keeps one takes <see cref="Owned"/>.</summary>
 internal sealed class Row
 {
+    /// <summary>Time of the empty row that stands for a source in which a left join found nothing.</summary>
+    public const long NoTime = long.MinValue;
+
     /// <summary>Timestamp in ticks (100 ns).</summary>
     public long Time;
 

@@ -62,7 +62,11 @@ internal sealed class TimestampNode : Node
 /// <summary>Timestamp of one source's row, for DATEDIFF between sources in ON.</summary>
 internal sealed class SourceTimeNode(int source) : Node
 {
-    public override void Evaluate(Frame frame, out Value result) => result = Value.OfTicks(frame.Sources[source].Time);
+    public override void Evaluate(Frame frame, out Value result)
+    {
+        var time = frame.Sources[source].Time;
+        result = time == Row.NoTime ? Value.Null : Value.OfTicks(time);
+    }
 }
 
 /// <summary>A field of a record that is not an event itself: a function's result, a step's column, an array's element.</summary>

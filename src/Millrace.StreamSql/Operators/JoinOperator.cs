@@ -70,7 +70,7 @@ internal sealed class JoinOperator : MergingOperator
         this.failures = failures;
         frame = new Frame { Sources = new Row[plan.LeftSources + 1] };
         result = new Row(0) { Parts = new Row[plan.LeftSources + 1] };
-        noRight = new Row(plan.RightColumns);
+        noRight = new Row(plan.RightColumns) { Time = Row.NoTime };
     }
 
     public override long HeldBytes => base.HeldBytes + left.HeldBytes + right.HeldBytes;
@@ -92,7 +92,9 @@ internal sealed class JoinOperator : MergingOperator
             row.Parts.CopyTo(frame.Sources, 0);
     }
 
-    private long TimeOf(Row row, int source) => row.Parts is null ? row.Time : row.Parts[source].Time;
+    /// <summary>Time of one source of a row; the row's own where a left join found none.</summary>
+    private static long TimeOf(Row row, int source)
+        => row.Parts is null || row.Parts[source].Time == Row.NoTime ? row.Time : row.Parts[source].Time;
 
     private void ProcessLeft(Row row)
     {
@@ -193,8 +195,8 @@ internal sealed class JoinOperator : MergingOperator
         var time = frame.Sources[^1].Time;
         foreach (var bound in plan.Bounds)
         {
-            var elapsed = time - frame.Sources[bound.LeftSource].Time;
-            if (elapsed < bound.Low || elapsed > bound.High)
+            var from = frame.Sources[bound.LeftSource].Time;
+            if (from == Row.NoTime || time - from < bound.Low || time - from > bound.High)
                 return false;
         }
 
@@ -260,7 +262,6 @@ internal sealed class JoinOperator : MergingOperator
             if (kept.Matched)
                 continue;
             frame.Time = due.Time;
-            noRight.Time = due.Time;
             EmitPair(kept.Row, noRight, due.Time, kept.Row.Event);
         }
     }

@@ -74,7 +74,7 @@ internal sealed class KeyWriter
         var rounded = (double)value;
         bytes[used++] = NumberTag;
         AddOrdered(rounded);
-        if (Math.Abs(rounded) <= 9007199254740992.0)
+        if (value is >= -9007199254740992 and <= 9007199254740992)
         {
             bytes[used++] = WholeNumber;
             return;
