@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using Millrace.Core;
+using Millrace.History.Types;
 using Millrace.Listeners.Http;
 using Millrace.Web.Api;
 using Millrace.Web.Metrics;
@@ -18,6 +19,7 @@ internal sealed class ServerState : IDisposable
         Options = options;
         Parts = parts;
         StartedAt = parts.Time.Now();
+        Types = parts.Types ?? new DeviceTypes(Path.Combine(options.DataFolder, "device-types"));
         Sessions = new Sessions(parts.Tokens, parts.Time);
         Authenticator = new Authenticator(options.Mode, parts.Tokens, Sessions.Find);
         Telemetry = new TelemetryEndpoint(
@@ -28,6 +30,8 @@ internal sealed class ServerState : IDisposable
     public WebOptions Options { get; }
 
     public WebParts Parts { get; }
+
+    public DeviceTypes Types { get; }
 
     public Sessions Sessions { get; }
 

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.History.Types;
 using Millrace.Jobs;
 using Millrace.Processing.DeadLetters;
 using Millrace.Processing.Latest;
@@ -47,6 +48,9 @@ public sealed record WebParts
 
     /// <summary>Trends and the archive; null: history is what the log holds, by arrival.</summary>
     public HistoryParts? History { get; init; }
+
+    /// <summary>Declarations of device types; null: the web opens the folder by itself.</summary>
+    public DeviceTypes? Types { get; init; }
 
     /// <summary>Stream SQL jobs; null: their routes do not exist.</summary>
     public JobHost? Jobs { get; init; }

@@ -4,7 +4,9 @@ using Millrace.Codecs;
 using Millrace.Core;
 using Millrace.History.Archive;
 using Millrace.History.Queries;
+using Millrace.History.Rollups.Devices;
 using Millrace.History.Rollups.Groups;
+using Millrace.History.Types;
 using Millrace.Jobs;
 using Millrace.Jobs.Alerting;
 using Millrace.Listeners;
@@ -134,8 +136,16 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
             AddView(log, new ArchiveView(new LocalHistoryStore(folder.History), new ArchiveOptions(), logs.CreateLogger<ArchiveView>(), time), ArchiveEvery);
         var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
         AddView(log, groups, TrendsEvery);
-        var readings = new DeviceReadings(log, options.Archive ? new ArchiveReader(folder.History) : null);
-        return new HistoryParts(readings, new DeviceTrends(readings), groups, options.Archive ? "time" : "receivedAt");
+        var reader = options.Archive ? new ArchiveReader(folder.History, fault => ServerLog.HistoryUnreadable(logs.CreateLogger("Millrace"), fault)) : null;
+        var readings = new DeviceReadings(log, reader);
+        DeviceRollups? rollups = null;
+        if (reader is not null)
+        {
+            rollups = new DeviceRollups(Path.Combine(folder.Views, "rollups"), reader, time, logs.CreateLogger<DeviceRollups>());
+            _background.Add(rollups.RunAsync);
+        }
+
+        return new HistoryParts(readings, new DeviceTrends(readings, rollups), groups, options.Archive ? "time" : "receivedAt");
     }
 
     private ISqlValueTable? OpenSqlTable()
@@ -247,6 +257,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 Totals = totals,
                 History = history,
                 Keeping = () => new LogKeeping(log.Bytes, options.Log.RetentionAge, options.Log.RetentionBytes == 0 ? null : options.Log.RetentionBytes),
+                Types = new DeviceTypes(folder.DeviceTypes),
                 Jobs = jobs,
                 Alerts = alerts,
                 Listeners = () => _listeners,

@@ -24,4 +24,7 @@ internal static partial class ServerLog
 
     [LoggerMessage(2700, LogLevel.Warning, "A query over the past misses a part of the history: {What}")]
     public static partial void NotInHistory(ILogger log, string what);
+
+    [LoggerMessage(106, LogLevel.Warning, "A file of the history could not be read; the rest is served: {Reason}")]
+    public static partial void HistoryUnreadable(ILogger log, string reason);
 }

@@ -304,7 +304,36 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
         }
     }
 
-    private sealed class OpenFiles : IDisposable
+    /// <summary>Every day of every tenant with its files, by the manifests; a day is its number since 1970.</summary>
+    internal IEnumerable<(ushort Tenant, long Day, List<ArchivedFile> Files)> DayFiles()
+    {
+        foreach (var tenant in Tenants())
+        {
+            foreach (var folder in Days(tenant))
+            {
+                var date = DateTime.ParseExact(folder[^10..], "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal);
+                yield return (tenant, (long)(date - DateTime.UnixEpoch).TotalDays, ManifestOf(folder).Files);
+            }
+        }
+    }
+
+    /// <summary>Opens the files of one day.</summary>
+    internal OpenFiles OpenDayFiles(ushort tenant, long day, Func<ArchivedFile, bool> isWanted) => OpenDay(ArchiveFolder.FolderOf(tenant, day), isWanted);
+
+    /// <summary>Reads a file; when it is damaged, that is reported and what was read stands.</summary>
+    internal void Guard(Action read)
+    {
+        try
+        {
+            read();
+        }
+        catch (ParquetFormatException fault)
+        {
+            report?.Invoke(fault.Message);
+        }
+    }
+
+    internal sealed class OpenFiles : IDisposable
     {
         public List<ParquetReader> Readers { get; } = [];
 

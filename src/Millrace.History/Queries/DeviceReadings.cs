@@ -19,21 +19,32 @@ public sealed class DeviceReadings(IReadingLog log, ArchiveReader? archive)
     {
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(budget);
+        var cut = Cut;
+        var tail = Tail(tenant, device, cut, from, to, budget);
+        return cut is null
+            ? tail
+            : Merge(archive!.ReadDevice(tenant, device, from, to, budget).Where(reading => reading.Sequence < cut[reading.Partition]), tail, budget);
+    }
+
+    /// <summary>The archive; null when there is none.</summary>
+    internal ArchiveReader? Archive => archive;
+
+    /// <summary>What lies before is in the archive's files, the rest in the log; null when all is in the log.</summary>
+    internal PositionVector? Cut => archive?.Held;
+
+    /// <summary>A device's readings that the log holds beyond the cut, in order of time.</summary>
+    internal List<ArchivedReading> Tail(ushort tenant, string device, PositionVector? cut, long from, long to, ReadBudget budget)
+    {
         var id = Encoding.UTF8.GetBytes(device);
         var partition = DeviceIds.PartitionOf(DeviceIds.Hash(tenant, id), log.PartitionCount);
-        var cut = archive?.Held;
-        var start = cut?[partition] ?? StartInLog(partition, from);
-        var tail = Tail(tenant, id, partition, start, from, to, budget);
-        return cut is null
-            ? tail.Select(reading => Named(reading, device))
-            : Merge(archive!.ReadDevice(tenant, device, from, to, budget).Where(reading => reading.Sequence < cut[reading.Partition]), tail, device, budget);
+        return Tail(id, partition, cut?[partition] ?? StartInLog(partition, from), from, to, tenant, device, budget);
     }
 
     /// <summary>No event time is further ahead of the arrival than this, so nothing earlier in the log can be wanted.</summary>
     private long StartInLog(int partition, long from) =>
         log.PositionAt(Math.Max(from, Micros.Min + Micros.DeviceTimeAheadMax) - Micros.DeviceTimeAheadMax)[partition];
 
-    private List<ArchivedReading> Tail(ushort tenant, byte[] id, int partition, long start, long from, long to, ReadBudget budget)
+    private List<ArchivedReading> Tail(byte[] id, int partition, long start, long from, long to, ushort tenant, string device, ReadBudget budget)
     {
         // Only the device's partition is of interest: in the others there is nothing left to read.
         var durable = log.Durable.Copy();
@@ -51,7 +62,7 @@ public sealed class DeviceReadings(IReadingLog log, ArchiveReader? archive)
             foreach (var record in block)
             {
                 if (record.EventTime >= from && record.EventTime < to && record.Tenant == tenant && record.Id.SequenceEqual(id))
-                    readings.Add(Copy(record, partition));
+                    readings.Add(Copy(record, device, partition));
             }
 
             budget.Count(block.Records.Length);
@@ -68,27 +79,25 @@ public sealed class DeviceReadings(IReadingLog log, ArchiveReader? archive)
         return readings;
     }
 
-    private static ArchivedReading Copy(in ReadingRecord record, int partition)
+    private static ArchivedReading Copy(in ReadingRecord record, string device, int partition)
     {
         var json = new ArrayBufferWriter<byte>(record.Payload.Length + 64);
         PayloadView.WriteJson(record, json);
-        return new ArchivedReading(record.Tenant, "", record.EventTime, record.ReceivedAt, partition, record.Sequence, json.WrittenMemory);
+        return new ArchivedReading(record.Tenant, device, record.EventTime, record.ReceivedAt, partition, record.Sequence, json.WrittenMemory);
     }
 
-    private static ArchivedReading Named(ArchivedReading reading, string device) => reading with { Device = device };
-
     private static IEnumerable<ArchivedReading> Merge(
-        IEnumerable<ArchivedReading> files, List<ArchivedReading> tail, string device, ReadBudget budget)
+        IEnumerable<ArchivedReading> files, List<ArchivedReading> tail, ReadBudget budget)
     {
         var next = 0;
         foreach (var reading in files)
         {
             while (next < tail.Count && ReadingOrder.ByTime.Compare(tail[next], reading) < 0)
-                yield return Named(tail[next++], device);
+                yield return tail[next++];
             yield return reading;
         }
 
         while (next < tail.Count && !(tail[next].Time >= budget.StoppedBefore))
-            yield return Named(tail[next++], device);
+            yield return tail[next++];
     }
 }

@@ -39,6 +39,9 @@ internal sealed class NumericFields(int namesMax = NumericFields.NamesMax)
     /// <summary>Values whose name found no room.</summary>
     public long Refused { get; private set; }
 
+    /// <summary>Whether a reading says its own time there.</summary>
+    public static bool IsTime(string column) => Times.Contains(column);
+
     /// <summary>The number of a name; −1 when there is no more room.</summary>
     public int NumberOf(string name)
     {

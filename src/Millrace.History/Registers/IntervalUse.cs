@@ -60,7 +60,8 @@ public static class IntervalUse
     private static decimal Round(decimal share, decimal resolution) =>
         resolution > 0 ? decimal.Floor(share / resolution) * resolution : share;
 
-    private static Quality Worse(Quality a, Quality b) => a == Quality.Missing || Rank(b) > Rank(a) ? b : a;
+    /// <summary>The worse of two; where one of them is missing, the other.</summary>
+    internal static Quality Worse(Quality a, Quality b) => a == Quality.Missing || (b != Quality.Missing && Rank(b) > Rank(a)) ? b : a;
 
     private static int Rank(Quality quality) => quality switch
     {

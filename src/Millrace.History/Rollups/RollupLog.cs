@@ -13,4 +13,7 @@ internal static partial class RollupLog
 
     [LoggerMessage(5502, LogLevel.Warning, "A file of the history could not be read, the rest is served: {Reason}")]
     public static partial void FileUnreadable(ILogger log, string reason);
+
+    [LoggerMessage(5503, LogLevel.Warning, "The quarter-hours of devices were not brought up to date; their readings are asked instead: {Reason}")]
+    public static partial void NotMade(ILogger log, string reason);
 }

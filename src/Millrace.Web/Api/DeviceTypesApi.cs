@@ -1,39 +1,38 @@
 using System.Text;
-using System.Text.RegularExpressions;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Millrace.Core;
+using Millrace.History.Types;
 using Millrace.Listeners.Http;
 using Millrace.Web.Hosting;
 using Millrace.Web.Security;
 
 namespace Millrace.Web.Api;
 
-/// <summary>What is known of a type of device (units, labels, limits): a JSON object per name, kept as a file as it came.</summary>
-internal sealed partial class DeviceTypesApi(ServerState state)
+/// <summary>
+/// What is declared of a type of device: registers, exact columns, balances (docs/registers.md), and whatever else its owner keeps there
+/// (labels, limits). A JSON object per name, kept as a file as it came.
+/// </summary>
+internal sealed class DeviceTypesApi(ServerState state)
 {
-    private readonly string _folder = Path.Combine(state.Options.DataFolder, "device-types");
-
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.Map("GET", "/api/v1/device-types", ListAsync, new ApiOperation("Devices", "List device types", Role.Read) { Answer = "{\"types\":[name…]}" });
-        routes.Map("GET", "/api/v1/device-types/{name}", GetAsync, new ApiOperation("Devices", "What is known of a device type", Role.Read) { Answer = "The object that was put." });
-        routes.Map("PUT", "/api/v1/device-types/{name}", PutAsync, new ApiOperation("Devices", "Describe a device type", Role.Operate)
+        routes.Map("GET", "/api/v1/device-types/{name}", GetAsync, new ApiOperation("Devices", "What is declared of a device type", Role.Read) { Answer = "The object that was put." });
+        routes.Map("PUT", "/api/v1/device-types/{name}", PutAsync, new ApiOperation("Devices", "Declare a device type", Role.Operate)
         {
             Body = BodyKind.Json,
             Answer = "The object as it is kept.",
-            Example = """{"fields":{"value":{"label":"Temperature","unit":"°C"}}}""",
+            Example = """{"fields":{"used":{"unit":"m³","register":{"digits":8,"resolution":0.001,"maxPerHour":10}}},"balance":[{"total":"bought","parts":["left","used"]}],"expectedInterval":"30s"}""",
         });
     }
 
-    [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    private static partial Regex NamePattern { get; }
+    private DeviceTypes Types => state.Types;
 
     private Task ListAsync(HttpContext context)
     {
-        var folder = FolderOf(context);
-        string[] files = Directory.Exists(folder) ? Directory.GetFiles(folder, "*.json") : [];
-        var names = files.Select(Path.GetFileNameWithoutExtension).Order(StringComparer.Ordinal);
+        var names = Types.Names(context.Who().Tenant);
         return Answer.WriteAsync(context, json =>
         {
             json.WriteStartArray("types"u8);
@@ -45,17 +44,17 @@ internal sealed partial class DeviceTypesApi(ServerState state)
 
     private async Task GetAsync(HttpContext context)
     {
-        if (PathOf(context) is not { } path)
+        if (NameOf(context) is not { } name)
             await BadNameAsync(context);
-        else if (!File.Exists(path))
-            await Problem.NotFoundAsync(context, $"There is no device type '{context.Request.RouteValues["name"]}'.");
+        else if (await Types.ReadAsync(context.Who().Tenant, name, context.RequestAborted) is { } json)
+            await WriteAsync(context, json);
         else
-            await WriteAsync(context, await File.ReadAllBytesAsync(path, context.RequestAborted));
+            await Problem.NotFoundAsync(context, $"There is no device type '{name}'.");
     }
 
     private async Task PutAsync(HttpContext context)
     {
-        if (PathOf(context) is not { } path)
+        if (NameOf(context) is not { } name)
         {
             await BadNameAsync(context);
             return;
@@ -64,14 +63,27 @@ internal sealed partial class DeviceTypesApi(ServerState state)
         using var body = await JsonBody.ReadObjectAsync(context);
         if (body is null)
             return;
+        List<string> mistakes = [];
+        if (DeviceTypeReader.Read(name, body.RootElement, mistakes) is null)
+        {
+            await Problem.WriteAsync(
+                context, StatusCodes.Status400BadRequest, "bad_request", "The declaration cannot be used", string.Join(' ', mistakes), "See docs/registers.md.",
+                json => WriteMistakes(json, mistakes));
+            return;
+        }
+
         var text = Encoding.UTF8.GetBytes(body.RootElement.GetRawText());
-        Directory.CreateDirectory(FolderOf(context));
-        // Written aside and moved, so that a reader never meets half of it.
-        var aside = $"{path}.{Guid.NewGuid():N}.tmp";
-        await File.WriteAllBytesAsync(aside, text, context.RequestAborted);
-        File.Move(aside, path, overwrite: true);
-        state.Parts.Tokens.Audit(context.Who(), "device-type.put", Path.GetFileNameWithoutExtension(path));
+        await Types.PutAsync(context.Who().Tenant, name, text, context.RequestAborted);
+        state.Parts.Tokens.Audit(context.Who(), "device-type.put", name);
         await WriteAsync(context, text);
+    }
+
+    private static void WriteMistakes(Utf8JsonWriter json, List<string> mistakes)
+    {
+        json.WriteStartArray("mistakes"u8);
+        foreach (var mistake in mistakes)
+            json.WriteStringValue(mistake);
+        json.WriteEndArray();
     }
 
     private static Task WriteAsync(HttpContext context, byte[] json)
@@ -84,9 +96,6 @@ internal sealed partial class DeviceTypesApi(ServerState state)
     private static Task BadNameAsync(HttpContext context) =>
         Problem.BadRequestAsync(context, "The name is none.", "A type's name has 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or digit.");
 
-    private string FolderOf(HttpContext context) =>
-        context.Who().Tenant == 0 ? _folder : Path.Combine(_folder, $"tenant-{context.Who().Tenant}");
-
-    private string? PathOf(HttpContext context) =>
-        context.GetRouteValue("name") is string name && NamePattern.IsMatch(name) ? Path.Combine(FolderOf(context), name + ".json") : null;
+    private static string? NameOf(HttpContext context) =>
+        context.GetRouteValue("name") is string name && DeviceTypes.IsName(name) ? name : null;
 }

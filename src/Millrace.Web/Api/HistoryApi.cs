@@ -22,6 +22,9 @@ internal sealed class HistoryApi(ServerState state)
     /// <summary>Fields of one answer when the question names none.</summary>
     private const int FieldsMax = 64;
 
+    /// <summary>Of declared registers there is also the use.</summary>
+    private static readonly string[] DeviceAggregates = [.. TrendText.Aggregates, "use"];
+
     /// <summary>Bytes written before the answer is sent on.</summary>
     private const long FlushBytes = 64 << 10;
 
@@ -35,7 +38,7 @@ internal sealed class HistoryApi(ServerState state)
                 new("limit", "1 to 100000, default 1000"), new("after", "The 'next' of the answer before"),
                 new("order", "time or receivedAt; the answer says which it is. receivedAt looks at what the log still holds"),
                 new("interval", "1m, 15m, 1h, 1d or auto: points instead of readings"),
-                new("aggregate", $"One or several of {string.Join(", ", TrendText.Aggregates)}; default avg"),
+                new("aggregate", $"One or several of {string.Join(", ", TrendText.Aggregates)}; default avg. Or use: of declared registers"),
                 new("tz", "The zone whose hours and days are meant, as Europe/Prague; default UTC"),
                 new("points", "As many points are enough: peaks are kept"),
             ],
@@ -64,14 +67,45 @@ internal sealed class HistoryApi(ServerState state)
 
     private async Task PointsAsync(HttpContext context)
     {
-        if (!TrendQuestion.TryRead(context, state.Parts.Time, TrendText.Aggregates, out var question, out var fault))
+        if (!TrendQuestion.TryRead(context, state.Parts.Time, DeviceAggregates, out var question, out var fault))
             await Problem.BadRequestAsync(context, fault);
+        else if (question.Aggregates.Contains("use") && question.Aggregates.Count > 1)
+            await Problem.BadRequestAsync(context, "'aggregate=use' stands alone: it is the use of declared registers, and the others are of plain values.");
         else if (state.Parts.History is not { } history)
             await Problem.BadRequestAsync(context, "'interval' and 'aggregate' need the history, which this server does not have.");
         else if (!IsKnown(context))
             await NoReadingAsync(context);
+        else if (question.Aggregates[0] == "use")
+            await UseAsync(context, history, question);
         else
             await WritePointsAsync(context, history, question);
+    }
+
+    private async Task UseAsync(HttpContext context, HistoryParts history, TrendQuestion question)
+    {
+        var (tenant, id) = (context.Who().Tenant, context.DeviceId());
+        var device = state.Parts.Registry.Find(tenant, id);
+        var type = state.Types.Find(tenant, device?.Type);
+        if (device is null || type is null)
+        {
+            await Problem.BadRequestAsync(
+                context, $"The use of '{id}' is not known: {(device?.Type is { } name ? $"its type '{name}' is not declared" : "it has no type")}.",
+                "Give the device a type, and declare registers with PUT /api/v1/device-types/{name}.");
+            return;
+        }
+
+        var asked = FieldFilter.Names(context.Query("fields")) ?? [.. type.Fields.Values.Where(field => field.Register is not null).Select(field => field.Name)];
+        if (asked.Length == 0 || asked.FirstOrDefault(field => type.RegisterOf(field) is null) is { } none && none.Length > 0)
+        {
+            await Problem.BadRequestAsync(
+                context, $"The type '{type.Name}' declares no register{(asked.Length == 0 ? "" : $" '{asked.First(field => type.RegisterOf(field) is null)}'")}.",
+                "Declare it with PUT /api/v1/device-types/{name}; see docs/registers.md.");
+            return;
+        }
+
+        var budget = new ReadBudget { AtLeastUntil = question.Buckets[0].End };
+        var use = history.Use.Read(device, type, [.. asked.Select(field => type.RegisterOf(field)!)], question.Buckets, question.Kind, budget);
+        await UseText.WriteAsync(context, id, question, type, use);
     }
 
     private static async Task WritePointsAsync(HttpContext context, HistoryParts history, TrendQuestion question)
@@ -79,7 +113,7 @@ internal sealed class HistoryApi(ServerState state)
         var id = context.DeviceId();
         var budget = new ReadBudget { AtLeastUntil = question.Buckets[0].End };
         var trend = history.Trends.Read(
-            context.Who().Tenant, id, FieldFilter.Names(context.Query("fields")), question.Buckets, question.Kind, budget);
+            context.Who().Tenant, id, FieldFilter.Names(context.Query("fields")), question.Buckets, question.Kind, question.Aggregates.Contains("rise"), budget);
         // A bucket that could not be read to its end is left for the next question.
         var whole = trend.StoppedBefore is { } stop ? trend.Buckets.TakeWhile(bucket => bucket.End <= stop).Count() : trend.Buckets.Count;
         var fields = trend.Fields.Take(FieldsMax).ToDictionary(field => field.Key, field => field.Value[..whole]);

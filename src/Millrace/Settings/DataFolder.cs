@@ -28,6 +28,7 @@ internal sealed class DataFolder : IDisposable
     public string DeadLetters => System.IO.Path.Combine(Path, "dead-letter");
     public string Jobs => System.IO.Path.Combine(Path, "jobs");
     public string Files => System.IO.Path.Combine(Path, "files");
+    public string DeviceTypes => System.IO.Path.Combine(Path, "device-types");
     public string Views => System.IO.Path.Combine(Path, "views");
     public string NewestValues => System.IO.Path.Combine(Path, "newest-values.db");
     public string AdminToken => System.IO.Path.Combine(Path, "admin-token");

@@ -50,7 +50,42 @@ internal sealed class TestLog(int partitions) : IReadingLog
 
     public ILogAppender OpenAppender(ListenerLedger ledger, long pendingBytesMax) => throw new NotSupportedException();
 
-    public ILogReader OpenReader(PositionVector from) => throw new NotSupportedException();
+    public ILogReader OpenReader(PositionVector from) => new Reader(this, from.Copy());
 
-    public PositionVector PositionAt(long receivedAt) => throw new NotSupportedException();
+    public PositionVector PositionAt(long receivedAt)
+    {
+        var at = _next.Copy();
+        foreach (var reading in Readings.Where(reading => reading.ReceivedAt >= receivedAt))
+            at[reading.Partition] = Math.Min(at[reading.Partition], reading.Sequence);
+        return at;
+    }
+
+    private sealed class Reader(TestLog log, PositionVector position) : ILogReader
+    {
+        private int _block;
+
+        public PositionVector Position => position;
+
+        public LogBlock? TryRead()
+        {
+            while (_block < log._blocks.Count)
+            {
+                var block = log._blocks[_block++].From(position[log._blocks[_block - 1].Partition]);
+                if (block.Count == 0)
+                    continue;
+                position[block.Partition] = block.NextSequence;
+                return block;
+            }
+
+            return null;
+        }
+
+        public ValueTask<LogBlock> ReadAsync(CancellationToken cancel) => throw new NotSupportedException("Nobody appends meanwhile.");
+
+        public LostRange? TakeLost() => null;
+
+        public void Dispose()
+        {
+        }
+    }
 }

@@ -32,6 +32,9 @@ internal static class CellFile
     /// <summary>Bits of the hash that the fan-out has, so that about 128 series share a value.</summary>
     public static int FanOutBits(int entries) => Math.Clamp(BitOperations.Log2((uint)Math.Max(entries, 1)) - 7, 0, 20);
 
+    /// <summary>Begins the checksum of a value of the fan-out, so that its own bounds are covered too.</summary>
+    public static uint SlotSeed(uint first, uint next) => BitOperations.Crc32C(BitOperations.Crc32C(0, first), next);
+
     public static int Slot(ulong hash, int bits) => bits == 0 ? 0 : (int)(hash >> (64 - bits));
 }
 

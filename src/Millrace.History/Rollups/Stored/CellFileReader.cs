@@ -42,10 +42,11 @@ internal sealed class CellFileReader : IDisposable
             var (indexAt, fanOutAt, namesAt, metaAt, footerAt) =
                 ((long)footer.UInt64(), (long)footer.UInt64(), (long)footer.UInt64(), (long)footer.UInt64(), (long)footer.UInt64());
             (_entries, _bits) = ((int)footer.UInt32(), (int)footer.UInt32());
-            _ = footer.UInt64();
+            var headerCrc = footer.UInt64();
             var crc = footer.UInt32();
             if (footer.UInt32() != CellFile.Magic || footerAt != length - CellFile.FooterBytes || namesAt < 0 || namesAt > metaAt || metaAt > footerAt
-                || footerAt - namesAt > CellFile.BlockBytesMax || CellFile.Crc(Bytes(namesAt, (int)(length - 8 - namesAt))) != crc)
+                || footerAt - namesAt > CellFile.BlockBytesMax || CellFile.Crc(Bytes(namesAt, (int)(length - 8 - namesAt))) != crc
+                || CellFile.Crc(Bytes(0, CellFile.HeaderBytes)) != headerCrc)
             {
                 throw Damaged("is damaged at its end");
             }
@@ -73,14 +74,17 @@ internal sealed class CellFileReader : IDisposable
     public List<FieldCells> Find(ulong hash, ReadOnlySpan<byte> key, IReadOnlyCollection<string>? fields)
     {
         var slot = CellFile.Slot(hash, _bits);
-        Span<byte> bounds = stackalloc byte[8];
-        Fill(bounds, _fanOutAt + slot * 4L);
+        Span<byte> bounds = stackalloc byte[12];
+        Fill(bounds, _fanOutAt + slot * 8L);
         var from = BinaryPrimitives.ReadUInt32LittleEndian(bounds);
-        var to = BinaryPrimitives.ReadUInt32LittleEndian(bounds[4..]);
+        var crc = BinaryPrimitives.ReadUInt32LittleEndian(bounds[4..]);
+        var to = BinaryPrimitives.ReadUInt32LittleEndian(bounds[8..]);
         if (from > to || to > _entries)
             throw Damaged("has a damaged index");
 
         var entries = Bytes(_indexAt + from * (long)CellFile.EntryBytes, (int)(to - from) * CellFile.EntryBytes);
+        if (CellFile.Crc(entries, CellFile.SlotSeed(from, to)) != crc)
+            throw Damaged("has a damaged index");
         for (var at = 0; at < entries.Length; at += CellFile.EntryBytes)
         {
             var entry = new ByteReader(entries.AsSpan(at, CellFile.EntryBytes));

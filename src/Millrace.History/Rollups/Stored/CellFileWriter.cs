@@ -19,6 +19,7 @@ internal sealed class CellFileWriter : IDisposable
     private readonly ByteWriter _head = new();
     private readonly Dictionary<string, int> _names = new(StringComparer.Ordinal);
     private readonly List<(ulong Hash, long Offset, long Length)> _index = [];
+    private readonly uint _headerCrc;
     private byte[] _compressed = [];
     private long _length;
 
@@ -34,6 +35,7 @@ internal sealed class CellFileWriter : IDisposable
         _head.UInt32(CellFile.Version | (uint)(withPlaces ? CellFile.WithPlaces : 0) << 16);
         _head.UInt64((ulong)cellLength);
         _head.UInt64((ulong)baseTime);
+        _headerCrc = CellFile.Crc(_head.Written);
         Write(_head.Written);
     }
 
@@ -73,14 +75,8 @@ internal sealed class CellFileWriter : IDisposable
     {
         _index.Sort();
         var indexAt = _length;
-        foreach (var (hash, offset, length) in _index)
-        {
-            _head.Clear();
-            _head.UInt64(hash);
-            _head.UInt64((ulong)offset);
-            _head.UInt64((ulong)length);
-            Write(_head.Written);
-        }
+        for (var i = 0; i < _index.Count; i++)
+            Write(Entry(i));
 
         var bits = CellFile.FanOutBits(_index.Count);
         var fanOutAt = WriteFanOut(bits);
@@ -100,7 +96,7 @@ internal sealed class CellFileWriter : IDisposable
             _content.UInt64((ulong)at);
         _content.UInt32((uint)_index.Count);
         _content.UInt32((uint)bits);
-        _content.UInt64(0);
+        _content.UInt64(_headerCrc);
         _content.UInt32(CellFile.Crc(_content.Written));
         _content.UInt32(CellFile.Magic);
         Write(_content.Written);
@@ -143,18 +139,34 @@ internal sealed class CellFileWriter : IDisposable
     private long WriteFanOut(int bits)
     {
         var at = _length;
-        var entry = 0;
+        var first = 0;
         _content.Clear();
         for (var slot = 0; slot < 1 << bits; slot++)
         {
-            while (entry < _index.Count && CellFile.Slot(_index[entry].Hash, bits) < slot)
-                entry++;
-            _content.UInt32((uint)entry);
+            var next = first;
+            while (next < _index.Count && CellFile.Slot(_index[next].Hash, bits) == slot)
+                next++;
+            var crc = CellFile.SlotSeed((uint)first, (uint)next);
+            for (var i = first; i < next; i++)
+                crc = CellFile.Crc(Entry(i), crc);
+            _content.UInt32((uint)first);
+            _content.UInt32(crc);
+            first = next;
         }
 
         _content.UInt32((uint)_index.Count);
+        _content.UInt32(0);
         Write(_content.Written);
         return at;
+    }
+
+    private ReadOnlySpan<byte> Entry(int place)
+    {
+        _head.Clear();
+        _head.UInt64(_index[place].Hash);
+        _head.UInt64((ulong)_index[place].Offset);
+        _head.UInt64((ulong)_index[place].Length);
+        return _head.Written;
     }
 
     private int NumberOf(string name)

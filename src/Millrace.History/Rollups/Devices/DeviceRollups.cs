@@ -1,0 +1,203 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.Logging;
+using Millrace.Core;
+using Millrace.History.Archive;
+using Millrace.History.Queries;
+using Millrace.History.Rollups.Stored;
+using Millrace.Parquet;
+
+namespace Millrace.History.Rollups.Devices;
+
+/// <summary>What a day's file of cells says it was made from.</summary>
+internal sealed record DayMeta(string Position, long Rows);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(DayMeta))]
+internal sealed partial class DayMetaJson : JsonSerializerContext;
+
+/// <summary>
+/// The quarter-hours of every device, a file a day (docs/formats/rollups.md). A file is made from the day's archived readings up to a position of
+/// the log and from nothing else; what came later is added when somebody asks. So a crash costs nothing, and nothing counts twice.
+/// </summary>
+public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvider time, ILogger logger)
+{
+    private const long Day = 86_400 * Micros.PerSecond;
+
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMinutes(1);
+
+    /// <summary>A day that is over waits so long for what comes late, and is then made anew for little.</summary>
+    private const long Late = 3600 * Micros.PerSecond;
+
+    /// <summary>A day that goes on is not made anew for less.</summary>
+    private const long RowsMin = 1000;
+
+    /// <summary>Makes files as days grow, until told to leave. Never throws.</summary>
+    public async Task RunAsync(CancellationToken leaving)
+    {
+        while (!leaving.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(LookEvery, time, leaving);
+                await Task.Run(() => Update(leaving), leaving);
+            }
+            catch (OperationCanceledException) when (leaving.IsCancellationRequested)
+            {
+                // Leaving: the loop's condition ends it.
+            }
+            catch (Exception fault)
+            {
+                // The readings themselves are asked meanwhile.
+                RollupLog.NotMade(logger, fault.Message);
+            }
+        }
+    }
+
+    /// <summary>Makes the files of the days that have grown enough.</summary>
+    /// <param name="all">Of all days that have grown at all.</param>
+    public void Update(CancellationToken cancel, bool all = false)
+    {
+        if (archive.Held is not { } held)
+            return;
+
+        foreach (var (tenant, day, files) in archive.DayFiles())
+        {
+            cancel.ThrowIfCancellationRequested();
+            var made = ReadMeta(tenant, day);
+            if (IsDue(made, day, files, all))
+                Make(tenant, day, made is null || IsStale(made, files) ? null : made, held, cancel);
+        }
+    }
+
+    /// <summary>The stored cells of a device's day, and the position up to which they hold its readings; null when there are none.</summary>
+    internal (PositionVector Position, List<FieldCells> Fields)? Find(ushort tenant, long day, ReadOnlySpan<byte> device, IReadOnlyCollection<string>? fields)
+    {
+        try
+        {
+            using var file = Open(tenant, day);
+            return file is null ? null : (PositionVector.Parse(MetaOf(file).Position), file.Find(DeviceIds.Hash(tenant, device), device, fields));
+        }
+        catch (InvalidDataException fault)
+        {
+            RollupLog.FileUnreadable(logger, fault.Message);
+            return null;
+        }
+    }
+
+    internal static long Total(PositionVector position)
+    {
+        long total = 0;
+        for (var p = 0; p < position.Count; p++)
+            total += position[p];
+        return total;
+    }
+
+    private bool IsDue(DayMeta? made, long day, List<ArchivedFile> files, bool all)
+    {
+        var until = made is null ? 0 : Total(PositionVector.Parse(made.Position));
+        var rows = files.Where(file => file.To > until).Sum(file => file.Rows);
+        if (rows == 0)
+            return made is not null && IsStale(made, files);
+        if (all || (made is not null && IsStale(made, files)))
+            return true;
+
+        var isOver = time.Now() > (day + 1) * Day + Late;
+        return isOver ? made is null || rows > made.Rows / 20 : rows >= Math.Max(RowsMin, (made?.Rows ?? 0) / 2);
+    }
+
+    /// <summary>Readings that the file was made from are gone or came back: a device was erased, a backup restored.</summary>
+    private static bool IsStale(DayMeta made, List<ArchivedFile> files)
+    {
+        var until = Total(PositionVector.Parse(made.Position));
+        return !files.Exists(file => file.From < until && file.To > until) && files.Where(file => file.To <= until).Sum(file => file.Rows) != made.Rows;
+    }
+
+    private void Make(ushort tenant, long day, DayMeta? made, PositionVector held, CancellationToken cancel)
+    {
+        var since = made is null ? null : PositionVector.Parse(made.Position);
+        var rows = made?.Rows ?? 0;
+        using var old = made is null ? null : Open(tenant, day);
+        using var files = archive.OpenDayFiles(tenant, day, file => since is null || file.To > Total(since));
+        List<IEnumerable<(byte[] Key, List<FieldCells> Fields)>> sources =
+            [.. files.Readers.Select(file => Series(file, day, since, held, () => rows++, cancel))];
+        if (old is not null)
+            sources.Insert(0, old.All());
+
+        using var writer = new CellFileWriter(PathOf(tenant, day), LocalBuckets.QuarterHour, day * Day, withPlaces: false);
+        foreach (var (key, fields) in CellMerge.Merge(sources))
+            writer.Add(DeviceIds.Hash(tenant, key), key, fields);
+        writer.Complete(JsonSerializer.SerializeToUtf8Bytes(new DayMeta(held.ToString(), rows), DayMetaJson.Default.DayMeta));
+    }
+
+    /// <summary>The cells of a file of the archive, device by device.</summary>
+    private static IEnumerable<(byte[] Key, List<FieldCells> Fields)> Series(
+        ParquetReader file, long day, PositionVector? since, PositionVector until, Action count, CancellationToken cancel)
+    {
+        var fields = new NumericFields();
+        var scan = new NumberScan(file, fields, null, []);
+        var cells = new DeviceCells(LocalBuckets.QuarterHour);
+        var numbers = new List<(int Field, double Value)>();
+        byte[] device = [];
+        while (scan.Read())
+        {
+            cancel.ThrowIfCancellationRequested();
+            for (var row = 0; row < scan.RowCount; row++)
+            {
+                var (partition, sequence) = (scan.Partition(row), scan.Sequence(row));
+                if (sequence < since?[partition] || sequence >= until[partition])
+                    continue;
+
+                count();
+                if (!scan.Device(row).SequenceEqual(device))
+                {
+                    if (cells.Take(fields) is { Count: > 0 } done)
+                        yield return (device, done);
+                    device = scan.Device(row).ToArray();
+                }
+
+                // Also readings of broken clocks lie here, which no trend counts.
+                if (scan.Time(row) < day * Day || scan.Time(row) >= (day + 1) * Day)
+                    continue;
+                numbers.Clear();
+                scan.Numbers(row, numbers);
+                foreach (var (field, value) in numbers)
+                    cells.Add(field, new Sample(scan.Time(row), partition, sequence, value));
+            }
+        }
+
+        if (cells.Take(fields) is { Count: > 0 } last)
+            yield return (device, last);
+    }
+
+    private DayMeta? ReadMeta(ushort tenant, long day)
+    {
+        try
+        {
+            using var file = Open(tenant, day);
+            return file is null ? null : MetaOf(file);
+        }
+        catch (InvalidDataException fault)
+        {
+            RollupLog.FileUnreadable(logger, fault.Message);
+            return null; // Made anew from the archive.
+        }
+    }
+
+    private static DayMeta MetaOf(CellFileReader file) => JsonSerializer.Deserialize(file.Meta, DayMetaJson.Default.DayMeta)!;
+
+    private CellFileReader? Open(ushort tenant, long day)
+    {
+        try
+        {
+            return new CellFileReader(PathOf(tenant, day));
+        }
+        catch (Exception fault) when (fault is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    private string PathOf(ushort tenant, long day) =>
+        Path.Combine(root, $"tenant={tenant}", $"date={Micros.ToDateTime(day * Day):yyyy-MM-dd}.cells");
+}
