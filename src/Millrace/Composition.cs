@@ -91,7 +91,8 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
         AddView(log, latest, LatestSnapshotEvery);
         AddView(log, enrolment, EnrolmentEvery);
-        var history = AddHistory(log, registry);
+        var types = new DeviceTypes(folder.DeviceTypes);
+        var history = AddHistory(log, registry, types);
         if (OpenSqlTable() is { } table)
             AddView(log, SqlView(table, latest, registry), SqlCheckpointEvery);
 
@@ -101,7 +102,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         AddTcp(context);
         AddMiddleware(context, latest, tokens);
         var (jobs, alerts) = AddJobs(log, database, deadLetters);
-        AddHttp(context, log, registry, tokens, latest, devices, deadLetters, totals, history, jobs, alerts);
+        AddHttp(context, log, registry, tokens, latest, devices, deadLetters, totals, history, types, jobs, alerts);
         return new Server(log, _listeners, _views, _background, _ledgers, totals, time, logs.CreateLogger("Millrace"), CloseAllAsync);
     }
 
@@ -130,13 +131,15 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         _views.Add(runner);
     }
 
-    private HistoryParts AddHistory(SegmentLog log, SqliteRegistry registry)
+    private HistoryParts AddHistory(SegmentLog log, SqliteRegistry registry, DeviceTypes types)
     {
         if (options.Archive)
-            AddView(log, new ArchiveView(new LocalHistoryStore(folder.History), new ArchiveOptions(), logs.CreateLogger<ArchiveView>(), time), ArchiveEvery);
+            AddView(log, new ArchiveView(new LocalHistoryStore(folder.History), new ArchiveOptions { Declared = types.ColumnOf }, logs.CreateLogger<ArchiveView>(), time), ArchiveEvery);
         var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
         AddView(log, groups, TrendsEvery);
-        var reader = options.Archive ? new ArchiveReader(folder.History, fault => ServerLog.HistoryUnreadable(logs.CreateLogger("Millrace"), fault)) : null;
+        var reader = options.Archive
+            ? new ArchiveReader(folder.History, fault => ServerLog.HistoryUnreadable(logs.CreateLogger("Millrace"), fault))
+            : null;
         var readings = new DeviceReadings(log, reader);
         DeviceRollups? rollups = null;
         if (reader is not null)
@@ -221,7 +224,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
     private void AddHttp(
         ListenerContext context, SegmentLog log, IDeviceRegistry registry, ITokenStore tokens, ILatestReadings latest, DeviceTable devices, DeadLetterStore deadLetters,
-        ListenerTotals totals, HistoryParts history, JobHost jobs, AlertBook alerts)
+        ListenerTotals totals, HistoryParts history, DeviceTypes types, JobHost jobs, AlertBook alerts)
     {
         Ledger(ListenerId.Http);
         if (options.Http.Endpoint is null && options.Http.HttpsEndpoint is null)
@@ -257,7 +260,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 Totals = totals,
                 History = history,
                 Keeping = () => new LogKeeping(log.Bytes, options.Log.RetentionAge, options.Log.RetentionBytes == 0 ? null : options.Log.RetentionBytes),
-                Types = new DeviceTypes(folder.DeviceTypes),
+                Types = types,
                 Jobs = jobs,
                 Alerts = alerts,
                 Listeners = () => _listeners,

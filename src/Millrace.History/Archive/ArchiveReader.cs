@@ -307,18 +307,19 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
     /// <summary>Every day of every tenant with its files, by the manifests; a day is its number since 1970.</summary>
     internal IEnumerable<(ushort Tenant, long Day, List<ArchivedFile> Files)> DayFiles()
     {
-        foreach (var tenant in Tenants())
+        foreach (var tenant in ArchiveFolder.Tenants(store))
         {
-            foreach (var folder in Days(tenant))
+            foreach (var folder in ArchiveFolder.DaysOf(store, tenant))
             {
-                var date = DateTime.ParseExact(folder[^10..], "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal);
-                yield return (tenant, (long)(date - DateTime.UnixEpoch).TotalDays, ManifestOf(folder).Files);
+                var date = DateOnly.ParseExact(folder.AsSpan(folder.Length - 10), "yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+                yield return (tenant, date.DayNumber - DateOnly.FromDateTime(DateTime.UnixEpoch).DayNumber, ManifestOf(folder).Files);
             }
         }
     }
 
     /// <summary>Opens the files of one day.</summary>
-    internal OpenFiles OpenDayFiles(ushort tenant, long day, Func<ArchivedFile, bool> isWanted) => OpenDay(ArchiveFolder.FolderOf(tenant, day), isWanted);
+    internal OpenFiles OpenDayFiles(ushort tenant, long day, Func<ArchivedFile, bool> isWanted) => 
+        OpenDay(ArchiveFolder.FolderOf(tenant, DateTime.UnixEpoch.AddDays(day)), isWanted);
 
     /// <summary>Reads a file; when it is damaged, that is reported and what was read stands.</summary>
     internal void Guard(Action read)

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Millrace.History.Archive;
+using Millrace.Parquet;
 
 namespace Millrace.History.Types;
 
@@ -57,6 +59,18 @@ public sealed partial class DeviceTypes(string folder)
         var type = held.Written == written && held.LookedAt != 0 ? held.Type : Read(path, name);
         _held[path] = (written, now, type);
         return type;
+    }
+
+    /// <summary>What a field's column in the archive is declared to be, by any of the tenant's types; of several the first by name counts.</summary>
+    public FieldType? ColumnOf(ushort tenant, string field)
+    {
+        foreach (var name in Names(tenant))
+        {
+            if (Find(tenant, name)?.Fields.GetValueOrDefault(field)?.Column is { } column)
+                return column.Kind == ColumnKind.Int64 ? new FieldType(ParquetKind.Int64) : new FieldType(ParquetKind.Decimal, column.Scale);
+        }
+
+        return null;
     }
 
     [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
