@@ -21,6 +21,9 @@ public sealed class SheetsStandIn : IAsyncDisposable
     /// <summary>Sheets by title, in order; a sheet is rows of cells.</summary>
     public List<(string Title, List<string[]> Rows)> Sheets { get; } = [("Log", [])];
 
+    /// <summary>Cells the spreadsheet may have, empty ones included, as the service counts them.</summary>
+    public long CellsMax { get; set; } = 10_000_000;
+
     public List<string> Queries { get; } = [];
 
     public int TokensGiven { get; private set; }
@@ -32,6 +35,7 @@ public sealed class SheetsStandIn : IAsyncDisposable
 
     public Uri Url => new(_app.Urls.First());
 
+    private readonly Dictionary<string, int> _columns = [];
     private int _calls;
 
     public static async Task<SheetsStandIn> StartAsync()
@@ -124,12 +128,19 @@ public sealed class SheetsStandIn : IAsyncDisposable
         }
         else if (path.EndsWith(":batchUpdate", StringComparison.Ordinal))
         {
-            Sheets.Add((JsonDocument.Parse(body).RootElement.GetProperty("requests")[0].GetProperty("addSheet").GetProperty("properties").GetProperty("title").GetString()!, []));
+            var properties = JsonElement.Parse(body).GetProperty("requests")[0].GetProperty("addSheet").GetProperty("properties");
+            var (title, columns) = (properties.GetProperty("title").GetString()!, properties.GetProperty("gridProperties").GetProperty("columnCount").GetInt32());
+            if (!HasCells(context, columns))
+                return;
+            Sheets.Add((title, []));
+            _columns[title] = columns;
             context.Items["answer"] = "{}";
         }
         else if (path.EndsWith(":append", StringComparison.Ordinal))
         {
             var rows = JsonDocument.Parse(body).RootElement.GetProperty("values").EnumerateArray();
+            if (!HasCells(context, rows.Count() * ColumnsOf(Sheet(path).Title)))
+                return;
             Sheet(path).Rows.AddRange(rows.Select(r => r.EnumerateArray().Select(c => c.ToString()).ToArray()));
             context.Items["answer"] = """{"updates":{}}""";
         }
@@ -148,6 +159,18 @@ public sealed class SheetsStandIn : IAsyncDisposable
                 sheets = Sheets.Select(s => new { properties = new { title = s.Title, gridProperties = new { rowCount = s.Rows.Count + 1000 } } }),
             });
         }
+    }
+
+    private int ColumnsOf(string title) => _columns.GetValueOrDefault(title, 26);
+
+    private bool HasCells(HttpContext context, int more)
+    {
+        if (Sheets.Sum(s => (long)s.Rows.Count * ColumnsOf(s.Title)) + more <= CellsMax)
+            return true;
+        context.Response.StatusCode = 400;
+        context.Items["answer"] =
+            "{\n \"error\": {\n  \"code\": 400,\n  \"message\": \"This action would increase the number of cells in the workbook above the limit of 10000000 cells.\"\n }\n}";
+        return false;
     }
 
     private (string Title, List<string[]> Rows) Sheet(string path)

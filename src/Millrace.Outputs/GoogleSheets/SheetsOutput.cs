@@ -17,11 +17,17 @@ public sealed class SheetsOutput(
     /// <summary>Rows at the end of a sheet that are searched for our mark before going further back.</summary>
     private const int TailRows = 2000;
 
+    /// <summary>Columns beyond those of its first rows that a sheet of ours has: every cell counts, also an empty one.</summary>
+    private const int SpareColumns = 4;
+
     private readonly GoogleToken _token = new(options, client, time);
     private readonly string _baseTitle = options.Range.Contains('!') ? options.Range[..options.Range.LastIndexOf('!')].Trim('\'') : "Sheet1";
     private string _title = "";
     private int _sheetNumber = 1;
     private long _sheetRows;
+
+    /// <summary>The sheet was made by us, with no more columns than its rows need.</summary>
+    private bool _isLean;
 
     public string Kind => "sheets";
 
@@ -56,14 +62,51 @@ public sealed class SheetsOutput(
     public async ValueTask AppendAsync(IReadOnlyList<OutputRow> rows, CancellationToken cancel)
     {
         if (_sheetRows >= options.SheetRowsMax)
-            await AddSheetAsync(cancel);
+            await AddSheetAsync(rows, cancel);
+        try
+        {
+            await AppendHereAsync(rows, cancel);
+        }
+        catch (OutputException e) when (IsOutOfCells(e))
+        {
+            await AppendToLeanSheetAsync(rows, e, cancel);
+        }
+    }
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    /// <summary>The service's words when a spreadsheet would pass its ten million cells.</summary>
+    private static bool IsOutOfCells(OutputException e) => e.Refused && e.Message.Contains("number of cells", StringComparison.Ordinal);
+
+    /// <summary>A sheet somebody made has 26 columns, mostly empty, which count; one of ours has what the rows need.</summary>
+    private async ValueTask AppendToLeanSheetAsync(IReadOnlyList<OutputRow> rows, OutputException full, CancellationToken cancel)
+    {
+        try
+        {
+            if (!_isLean)
+            {
+                await AddSheetAsync(rows, cancel);
+                await AppendHereAsync(rows, cancel);
+                return;
+            }
+        }
+        catch (OutputException e) when (IsOutOfCells(e))
+        {
+            // Said below, in the words of what has to be done.
+        }
+
+        throw new OutputException(
+            $"spreadsheet {options.Spreadsheet} is full, it holds the service's ten million cells: make a new one, share it with the same account and put its id into the job",
+            full, refused: true);
+    }
+
+    private async ValueTask AppendHereAsync(IReadOnlyList<OutputRow> rows, CancellationToken cancel)
+    {
         var range = $"{Quoted(_title)}!A1";
         using var answer = await CallAsync(
             HttpMethod.Post, ValuesPath(range) + ":append?valueInputOption=RAW&insertDataOption=INSERT_ROWS", Body(rows, _sheetRows == 0), cancel);
         _sheetRows += rows.Count + (_sheetRows == 0 ? 1 : 0);
     }
-
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     /// <summary>Finds the newest of our sheets and tells how many rows its grid has.</summary>
     private async ValueTask<int> FindSheetAsync(CancellationToken cancel)
@@ -80,7 +123,7 @@ public sealed class SheetsOutput(
                     : title.StartsWith(_baseTitle + " ", StringComparison.Ordinal) && int.TryParse(title.AsSpan(_baseTitle.Length + 1), out var n) ? n : 0;
                 if (number == 0 || (number < _sheetNumber && rows >= 0))
                     continue;
-                (_title, _sheetNumber) = (title, number);
+                (_title, _sheetNumber, _isLean) = (title, number, number > 1);
                 rows = properties.TryGetProperty("gridProperties", out var grid) && grid.TryGetProperty("rowCount", out var count) ? count.GetInt32() : 1000;
             }
         }
@@ -90,13 +133,21 @@ public sealed class SheetsOutput(
         return rows;
     }
 
-    private async ValueTask AddSheetAsync(CancellationToken cancel)
+    private async ValueTask AddSheetAsync(IReadOnlyList<OutputRow> rows, CancellationToken cancel)
     {
+        var columnCount = SpareColumns + rows.Max(ColumnsOf);
         var title = $"{_baseTitle} {_sheetNumber + 1}";
         var body = JsonSerializer.SerializeToUtf8Bytes(
-            new { requests = new[] { new { addSheet = new { properties = new { title } } } } });
+            new { requests = new[] { new { addSheet = new { properties = new { title, gridProperties = new { rowCount = 1, columnCount } } } } } });
         using var answer = await CallAsync(HttpMethod.Post, SpreadsheetPath + ":batchUpdate", body, cancel);
-        (_title, _sheetNumber, _sheetRows) = (title, _sheetNumber + 1, 0);
+        (_title, _sheetNumber, _sheetRows, _isLean) = (title, _sheetNumber + 1, 0, true);
+    }
+
+    /// <summary>Columns of a row in the sheet: its name and its time come first.</summary>
+    private static int ColumnsOf(OutputRow row)
+    {
+        using var document = JsonDocument.Parse(row.Json);
+        return 2 + document.RootElement.EnumerateObject().Count();
     }
 
     private byte[] Body(IReadOnlyList<OutputRow> rows, bool withHeader)

@@ -122,6 +122,27 @@ public sealed class SheetsOutputTests : IDisposable
     }
 
     [Fact]
+    public async Task A_spreadsheet_without_cells_for_another_row_goes_on_in_a_lean_sheet_and_then_says_what_to_do()
+    {
+        await using var service = await SheetsStandIn.StartAsync();
+        // A header and ten rows of 26 columns; what is left is too little for another, and enough for a header and two rows of seven.
+        service.CellsMax = (11 * 26) + 25;
+        var output = Output(service);
+        await output.OpenAsync(default);
+        for (var n = 0; n < 12; n++)
+            await output.AppendAsync([Row(n, $$"""{"n":{{n}}}""")], default);
+
+        var full = await Assert.ThrowsAsync<OutputException>(() => output.AppendAsync([Row(12, """{"n":12}""")], default).AsTask());
+        var held = await Output(service).OpenAsync(default);
+
+        Assert.Equal(["Log", "Log 2"], service.Sheets.Select(s => s.Title));
+        Assert.Equal(Enumerable.Range(0, 12).Select(n => $"{n}"), service.Sheets.SelectMany(s => s.Rows).Where(r => r[0] != "row").Select(r => r[2]));
+        Assert.Equal(new RowId(1, 11), held);
+        Assert.True(full.Refused);
+        Assert.Contains("put its id into the job", full.Message);
+    }
+
+    [Fact]
     public async Task Calls_stay_within_the_quota()
     {
         await using var service = await SheetsStandIn.StartAsync();
