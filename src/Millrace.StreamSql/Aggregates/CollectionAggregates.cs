@@ -190,7 +190,7 @@ internal sealed class DistinctAggregate(Aggregate inner) : Aggregate
         {
             for (var index = 0; index < keys.Count; index++)
             {
-                var (bytes, offset, _) = keys.Locate(index);
+                var (bytes, offset) = keys.Locate(keys.PlaceOf(index));
                 argument[0] = KeyWriter.Read(bytes, ref offset);
                 inner.Add(innerWords, innerReferences, argument);
             }

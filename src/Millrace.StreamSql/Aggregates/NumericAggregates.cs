@@ -34,9 +34,11 @@ internal enum SumResult
 /// </summary>
 internal sealed class SumAggregate(SumResult kind) : Aggregate
 {
+    public const int WordCount = 4;
+
     private const ulong FloatSeen = 1UL << 63;
 
-    public override int Words => 4;
+    public override int Words => WordCount;
 
     public override void Add(Span<ulong> words, Span<object?> references, ReadOnlySpan<Value> arguments)
     {
@@ -159,8 +161,11 @@ internal sealed class ExtremeAggregate(bool largest) : Aggregate
     {
         Kind = (Kind)words[0],
         Bits = (long)words[1],
-        Buffer = (byte[]?)references[0],
+        Buffer = references.IsEmpty ? null : (byte[]?)references[0],
     };
+
+    /// <summary>Only text is kept in the reference.</summary>
+    public override bool NeedsReferences(ReadOnlySpan<Value> arguments) => arguments[0].IsSlice;
 
     private bool Wins(in Value candidate, in Value current)
     {
@@ -181,7 +186,8 @@ internal sealed class ExtremeAggregate(bool largest) : Aggregate
     {
         words[0] = (ulong)value.Kind;
         words[1] = (ulong)value.Bits;
-        references[0] = value.Buffer;
+        if (!references.IsEmpty)
+            references[0] = value.Buffer;
     }
 
     public override void Merge(Span<ulong> words, Span<object?> references, ReadOnlySpan<ulong> laterWords, ReadOnlySpan<object?> later)
@@ -201,7 +207,7 @@ internal sealed class ExtremeAggregate(bool largest) : Aggregate
     }
 
     public override void Save(StateWriter writer, ReadOnlySpan<object?> references)
-        => writer.WriteBytes((byte[]?)references[0]);
+        => writer.WriteBytes(references.IsEmpty ? null : (byte[]?)references[0]);
 
     public override void Load(StateReader reader, Span<object?> references)
     {

@@ -12,7 +12,8 @@ internal sealed class NumberNode(Node operand, string function) : Node
         operand.Evaluate(frame, out result);
         if (result.Kind is Kind.Bigint or Kind.Float || result.IsNull)
             return;
-        if (!Conversion.TryToNumber(result, out result))
+        var digits = result;
+        if (digits.Kind == Kind.NumberText ? !frame.TryReadNumber(digits, out result) : !Conversion.TryToNumber(digits, out result))
             frame.Fail(failure);
     }
 }
@@ -23,7 +24,7 @@ internal sealed class ReadNode(Node operand) : Node
     public override void Evaluate(Frame frame, out Value result)
     {
         operand.Evaluate(frame, out var value);
-        if (!Conversion.TryRead(value, out result))
+        if (value.Kind == Kind.NumberText ? !frame.TryReadNumber(value, out result) : !Conversion.TryRead(value, out result))
             frame.Fail("a number is beyond what a float holds");
     }
 }

@@ -84,6 +84,35 @@ internal sealed class Frame
     public string? Error;
 
     public void Fail(string reason) => Error ??= reason;
+
+    /// <summary>Whoever evaluates calls <see cref="ForgetNumber"/> with every row.</summary>
+    public bool RemembersNumber { get; init; }
+
+    // The number read last: AVG(x) and MAX(x) of one row ask for the same digits. Forgotten with the row.
+    private byte[]? numberBuffer;
+    private long numberBits;
+    private Value number;
+
+    public void ForgetNumber() => numberBuffer = null;
+
+    /// <summary>Converts a value of kind <see cref="Kind.NumberText"/>.</summary>
+    public bool TryReadNumber(in Value digits, out Value result)
+    {
+        if (ReferenceEquals(digits.Buffer, numberBuffer) && digits.Bits == numberBits)
+        {
+            result = number;
+            return true;
+        }
+
+        if (!Numbers.TryParse(digits.Span, out result))
+            return false;
+        if (!RemembersNumber)
+            return true;
+        numberBuffer = digits.Buffer;
+        numberBits = digits.Bits;
+        number = result;
+        return true;
+    }
 }
 
 /// <summary>Three-valued truth.</summary>

@@ -32,7 +32,7 @@ internal abstract class Analytic(AnalyticPlan plan, int partitions)
 
     protected uint Hash { get; private set; }
 
-    protected int Shard => (int)(Hash % (uint)partitions);
+    protected int Shard => partitions == 1 ? 0 : (int)(Hash % (uint)partitions);
 
     public abstract long HeldBytes { get; }
 
@@ -87,28 +87,24 @@ internal sealed class LagPlan : AnalyticPlan
 
 internal sealed class Lag : Analytic
 {
-    private struct Entry
-    {
-        public long Time;
-        public Value Value;
-    }
+    // Kept with each key: rows stored so far, then per row time, kind and bits; the newest is at (count − 1) modulo depth.
+    private const int WordsPerRow = 3;
 
-    private sealed class History
+    private sealed class History(int depth)
     {
-        public KeyMap Keys = new();
-        public Chunked<Entry> Entries;
+        public readonly KeyMap Keys = new(1 + (depth * WordsPerRow));
 
-        // Rows stored so far of each key; the newest is at (count − 1) modulo depth.
-        public Chunked<int> Counts = new();
+        // Bytes of texts, records and arrays; nothing until the first of them comes.
+        public readonly Chunked<byte[]?> Texts = new(depth);
+        public bool HasTexts;
         public long TextBytes;
-
-        public History(int depth) => Entries = new Chunked<Entry>(depth);
     }
 
     private readonly LagPlan plan;
     private readonly int depth;
     private readonly History[] shards;
     private Value pending;
+    private int place;
 
     public Lag(LagPlan plan, int partitions)
         : base(plan, partitions)
@@ -118,31 +114,31 @@ internal sealed class Lag : Analytic
         shards = [.. Enumerable.Range(0, partitions).Select(_ => new History(depth))];
     }
 
-    public override long HeldBytes => shards.Sum(s => s.Keys.HeldBytes + s.Entries.HeldBytes + s.Counts.HeldBytes + s.TextBytes);
+    public override long HeldBytes => shards.Sum(s => s.Keys.HeldBytes + s.Texts.HeldBytes + s.TextBytes);
 
     protected override void Compute(Frame frame, out Value result)
     {
         pending = Value.Null;
         if (Applies == Truth.True)
             plan.Argument.Evaluate(frame, out pending);
+        var history = shards[Shard];
+        place = history.Keys.FindPlace(Key, Hash);
         if (plan.Offset == 0 && Applies == Truth.True)
         {
             result = pending;
             return;
         }
 
-        var history = shards[Shard];
-        var entry = history.Keys.Find(Key, Hash);
-        var back = Math.Max(1, plan.Offset);
-        if (entry >= 0)
+        if (place >= 0)
         {
-            var count = history.Counts.One(entry);
-            if (count >= back)
+            var words = history.Keys.WordsAt(place);
+            var back = Math.Max(1, plan.Offset);
+            if ((int)words[0] >= back)
             {
-                ref var found = ref history.Entries.At(entry)[(count - back) % depth];
-                if (frame.Time - found.Time < plan.Limit)
+                var row = ((int)words[0] - back) % depth;
+                if (frame.Time - TimeOf(words, row) < plan.Limit)
                 {
-                    result = found.Value;
+                    result = ValueOf(history, place, row);
                     return;
                 }
             }
@@ -159,19 +155,55 @@ internal sealed class Lag : Analytic
         if (Applies != Truth.True)
             return;
         var history = shards[Shard];
-        var entry = history.Keys.GetOrAdd(Key, Hash, out var added);
-        if (added)
+        if (place < 0)
+            place = NewKey(history, Key, Hash);
+        var words = history.Keys.WordsAt(place);
+        var count = (int)words[0];
+        Store(history, place, count % depth, time, pending.Owned());
+        words[0] = (ulong)(count == int.MaxValue ? (int.MaxValue % depth) + depth : count + 1);
+    }
+
+    private static int NewKey(History history, ReadOnlySpan<byte> key, uint hash)
+    {
+        var place = history.Keys.PlaceOf(key, hash, out _);
+        if (history.HasTexts)
+            history.Texts.Add(history.Keys.NumberAt(place));
+        return place;
+    }
+
+    private static long TimeOf(ReadOnlySpan<ulong> words, int row) => (long)words[1 + (row * WordsPerRow)];
+
+    private static Value ValueOf(History history, int place, int row)
+    {
+        var words = history.Keys.WordsAt(place).Slice(1 + (row * WordsPerRow), WordsPerRow);
+        var kind = (Kind)words[1];
+        return new Value
         {
-            history.Entries.Add(entry);
-            history.Counts.Add(entry);
+            Kind = kind,
+            Bits = (long)words[2],
+            Buffer = kind < Kind.Text ? null : history.Texts.At(history.Keys.NumberAt(place))[row],
+        };
+    }
+
+    private static void Store(History history, int place, int row, long time, in Value value)
+    {
+        if (value.IsSlice && !history.HasTexts)
+        {
+            history.HasTexts = true;
+            for (var entry = 0; entry < history.Keys.Count; entry++)
+                history.Texts.Add(entry);
         }
 
-        ref var count = ref history.Counts.One(entry);
-        ref var slot = ref history.Entries.At(entry)[count % depth];
-        var value = pending.Owned();
-        history.TextBytes += value.HeldBytes - slot.Value.HeldBytes;
-        slot = new Entry { Time = time, Value = value };
-        count = count == int.MaxValue ? (int.MaxValue % depth) + depth : count + 1;
+        if (history.HasTexts)
+        {
+            history.TextBytes += value.HeldBytes - ValueOf(history, place, row).HeldBytes;
+            history.Texts.At(history.Keys.NumberAt(place))[row] = value.Buffer;
+        }
+
+        var words = history.Keys.WordsAt(place).Slice(1 + (row * WordsPerRow), WordsPerRow);
+        words[0] = (ulong)time;
+        words[1] = (ulong)value.Kind;
+        words[2] = (ulong)value.Bits;
     }
 
     protected override void Drop(long through)
@@ -190,13 +222,11 @@ internal sealed class Lag : Analytic
                 if (Newest(old, entry) <= through)
                     continue;
                 var key = old.Keys.KeyAt(entry);
-                var target = kept.Keys.GetOrAdd(key, KeyMap.HashOf(key), out _);
-                kept.Entries.Add(target);
-                kept.Counts.Add(target);
-                old.Entries.At(entry).CopyTo(kept.Entries.At(target));
-                kept.Counts.One(target) = old.Counts.One(entry);
-                foreach (ref var held in kept.Entries.At(target))
-                    kept.TextBytes += held.Value.HeldBytes;
+                var target = NewKey(kept, key, KeyMap.HashOf(key));
+                var source = old.Keys.PlaceOf(entry);
+                kept.Keys.WordsAt(target)[0] = old.Keys.WordsAt(source)[0];
+                for (var row = 0; row < depth; row++)
+                    Store(kept, target, row, TimeOf(old.Keys.WordsAt(source), row), ValueOf(old, source, row));
             }
 
             shards[index] = kept;
@@ -204,7 +234,10 @@ internal sealed class Lag : Analytic
     }
 
     private long Newest(History history, int entry)
-        => history.Entries.At(entry)[(history.Counts.One(entry) - 1) % depth].Time;
+    {
+        var words = history.Keys.WordsAt(history.Keys.PlaceOf(entry));
+        return TimeOf(words, ((int)words[0] - 1) % depth);
+    }
 
     public override void Save(StateWriter writer)
     {
@@ -213,15 +246,16 @@ internal sealed class Lag : Analytic
         {
             for (var entry = 0; entry < history.Keys.Count; entry++)
             {
-                writer.WriteBytes(history.Keys.KeyAt(entry));
-                var count = history.Counts.One(entry);
+                var source = history.Keys.PlaceOf(entry);
+                var count = (int)history.Keys.WordsAt(source)[0];
                 var kept = Math.Min(count, depth);
+                writer.WriteBytes(history.Keys.KeyAt(entry));
                 writer.Write(kept);
                 for (var back = kept; back >= 1; back--)
                 {
-                    ref var slot = ref history.Entries.At(entry)[(count - back) % depth];
-                    writer.Write(slot.Time);
-                    writer.Write(slot.Value);
+                    var row = (count - back) % depth;
+                    writer.Write(TimeOf(history.Keys.WordsAt(source), row));
+                    writer.Write(ValueOf(history, source, row));
                 }
             }
         }
@@ -235,18 +269,11 @@ internal sealed class Lag : Analytic
             var key = reader.ReadBytes();
             var hash = KeyMap.HashOf(key);
             var history = shards[hash % (uint)shards.Length];
-            var entry = history.Keys.GetOrAdd(key, hash, out _);
-            history.Entries.Add(entry);
-            history.Counts.Add(entry);
+            var target = NewKey(history, key, hash);
             var kept = reader.ReadCount();
             for (var row = 0; row < kept; row++)
-            {
-                var slot = new Entry { Time = reader.ReadLong(), Value = reader.ReadValue() };
-                history.Entries.At(entry)[row % depth] = slot;
-                history.TextBytes += slot.Value.HeldBytes;
-            }
-
-            history.Counts.One(entry) = kept;
+                Store(history, target, row % depth, reader.ReadLong(), reader.ReadValue());
+            history.Keys.WordsAt(target)[0] = (ulong)kept;
         }
     }
 }

@@ -65,7 +65,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
     private readonly SelectProgram program;
     private readonly QueryIdentity query;
     private readonly IFailureSink failures;
-    private readonly Frame frame = new();
+    private readonly Frame frame = new() { RemembersNumber = true };
     private readonly Row result;
     private readonly Row[] parts;
     private readonly Analytic[] analytics;
@@ -139,6 +139,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
             AdvanceWindows(row.Time);
         frame.Time = row.Time;
         frame.Error = null;
+        frame.ForgetNumber();
         if (row.Parts is null)
             parts[0] = row;
         else

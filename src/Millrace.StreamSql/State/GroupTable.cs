@@ -3,56 +3,60 @@ using Millrace.StreamSql.Values;
 
 namespace Millrace.StreamSql.State;
 
-/// <summary>Accumulators per group key: words and, where an aggregate needs them, references, in chunks. Hot.</summary>
+/// <summary>Accumulators per group key: words beside the key and, once a value needs one, references in chunks. Hot.</summary>
 internal sealed class GroupTable(AggregateSet aggregates)
 {
-    private readonly KeyMap keys = new();
-    private readonly Chunked<ulong> words = new(aggregates.Words);
+    private readonly KeyMap keys = new(aggregates.Words);
     private readonly Chunked<object?> references = new(aggregates.References);
+    private bool hasReferences;
 
     public int Count => keys.Count;
 
     public KeyMap Keys => keys;
 
-    public long HeldBytes => keys.HeldBytes + words.HeldBytes + references.HeldBytes + HeldByReferences();
+    public long HeldBytes => keys.HeldBytes + references.HeldBytes + HeldByReferences();
 
-    public Span<ulong> Words(int group) => words.At(group);
+    public Span<ulong> Words(int group) => keys.WordsAt(keys.PlaceOf(group));
 
-    public Span<object?> References(int group) => aggregates.References == 0 ? [] : references.At(group);
+    public Span<object?> References(int group) => hasReferences ? references.At(group) : [];
 
-    public int GetOrAdd(ReadOnlySpan<byte> key, uint hash)
+    public Span<object?> ReferencesAt(int place) => hasReferences ? references.At(keys.NumberAt(place)) : [];
+
+    public void Add(ReadOnlySpan<byte> key, uint hash, ReadOnlySpan<Value> arguments)
     {
-        var group = keys.GetOrAdd(key, hash, out var added);
-        if (added)
-        {
-            words.Add(group);
-            if (aggregates.References > 0)
-                references.Add(group);
-        }
-
-        return group;
+        var place = PlaceOf(key, hash);
+        if (!hasReferences && aggregates.NeedsReferences(arguments))
+            MakeReferences();
+        aggregates.Add(keys.WordsAt(place), ReferencesAt(place), arguments);
     }
 
-    public void Add(ReadOnlySpan<byte> key, uint hash, Value[] arguments)
+    private int PlaceOf(ReadOnlySpan<byte> key, uint hash)
     {
-        var group = GetOrAdd(key, hash);
-        aggregates.Add(Words(group), References(group), arguments);
+        var place = keys.PlaceOf(key, hash, out var added);
+        if (added && hasReferences)
+            references.Add(keys.Count - 1);
+        return place;
     }
 
-    /// <summary>Merges a later table into this one.</summary>
-    public void Merge(GroupTable later)
+    private void MakeReferences()
     {
-        for (var group = 0; group < later.Count; group++)
-        {
-            var key = later.keys.KeyAt(group);
-            var target = GetOrAdd(key, KeyMap.HashOf(key));
-            aggregates.Merge(Words(target), References(target), later.Words(group), later.References(group));
-        }
+        hasReferences = true;
+        for (var group = 0; group < keys.Count; group++)
+            references.Add(group);
+    }
+
+    /// <summary>Adds a group as it was accumulated elsewhere.</summary>
+    public void Merge(ReadOnlySpan<byte> key, ReadOnlySpan<ulong> laterWords, ReadOnlySpan<object?> later)
+    {
+        if (!hasReferences && !later.IsEmpty)
+            MakeReferences();
+        var place = PlaceOf(key, KeyMap.HashOf(key));
+        aggregates.Merge(keys.WordsAt(place), ReferencesAt(place), laterWords, later);
     }
 
     public void Clear()
     {
-        if (aggregates.References > 0)
+        if (hasReferences)
         {
             for (var group = 0; group < Count; group++)
                 References(group).Clear();
@@ -63,7 +67,7 @@ internal sealed class GroupTable(AggregateSet aggregates)
 
     private long HeldByReferences()
     {
-        if (aggregates.References == 0)
+        if (!hasReferences)
             return 0;
         long held = 0;
         for (var group = 0; group < Count; group++)
@@ -84,12 +88,14 @@ internal sealed class GroupTable(AggregateSet aggregates)
     public void Load(StateReader reader)
     {
         Clear();
+        if (aggregates.References > 0 && !hasReferences)
+            MakeReferences();
         var count = reader.ReadCount();
         for (var index = 0; index < count; index++)
         {
             var key = reader.ReadBytes();
-            var group = GetOrAdd(key, KeyMap.HashOf(key));
-            aggregates.Load(reader, Words(group), References(group));
+            var place = PlaceOf(key, KeyMap.HashOf(key));
+            aggregates.Load(reader, keys.WordsAt(place), ReferencesAt(place));
         }
     }
 }

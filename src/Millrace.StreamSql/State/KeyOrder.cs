@@ -25,12 +25,12 @@ internal sealed class KeyOrder
     private int count;
 
     public KeyOrder()
-        => byKey = (a, b) => compared[MapOf(a)].KeyAt(NumberOf(a)).SequenceCompareTo(compared[MapOf(b)].KeyAt(NumberOf(b)));
+        => byKey = (a, b) => compared[MapOf(a)].KeyAtPlace(PlaceOf(a)).SequenceCompareTo(compared[MapOf(b)].KeyAtPlace(PlaceOf(b)));
 
-    /// <summary>Map and number of each key as sorted last.</summary>
+    /// <summary>Map and place of each key as sorted last.</summary>
     public ReadOnlySpan<long> Sorted => items.AsSpan(0, count);
 
-    /// <summary>Sorts all keys of all maps; the result holds map and number of each key, valid until the next call.</summary>
+    /// <summary>Sorts all keys of all maps; the result holds map and place of each key, valid until the next call.</summary>
     public ReadOnlySpan<long> Sort(List<KeyMap> maps)
     {
         count = 0;
@@ -48,8 +48,9 @@ internal sealed class KeyOrder
         {
             for (var number = 0; number < maps[map].Count; number++)
             {
-                prefixes[next] = Prefix(maps[map].KeyAt(number), skip);
-                items[next++] = Item(map, number);
+                var place = maps[map].PlaceOf(number);
+                prefixes[next] = Prefix(maps[map].KeyAtPlace(place), skip);
+                items[next++] = Item(map, place);
             }
         }
 
@@ -119,9 +120,9 @@ internal sealed class KeyOrder
 
     public static int MapOf(long item) => (int)(item >> 32);
 
-    public static int NumberOf(long item) => (int)item;
+    public static int PlaceOf(long item) => (int)item;
 
-    private static long Item(int map, int number) => ((long)map << 32) | (uint)number;
+    private static long Item(int map, int place) => ((long)map << 32) | (uint)place;
 
     private static int CommonBytes(List<KeyMap> maps)
     {

@@ -10,6 +10,12 @@ namespace Millrace.StreamSql.Windows;
 /// </summary>
 internal sealed class HoppingWindow : Window
 {
+    // Kept with each key: in how many panes it is, the end of the newest of them, and its place there.
+    private const int MemberWords = 3;
+    private const int Panes = 0;
+    private const int NewestEnd = 1;
+    private const int NewestPlace = 2;
+
     private readonly long size;
     private readonly long hop;
     private readonly long offset;
@@ -19,38 +25,59 @@ internal sealed class HoppingWindow : Window
     private readonly Accumulators combined;
     private readonly KeyOrder order = new();
     private readonly List<KeyMap> sorted = [];      // the one map, as the order takes it
-    private KeyMap keys = new();
-    private Chunked<Member> members = new();
+    private readonly RowPipeline pipeline;
+    private KeyMap keys = new(MemberWords);
     private int live;                       // groups that some pane holds
     private int ordered = -1;               // number of keys when they were sorted last
     private long next = long.MinValue;      // end of the next window that can hold rows
 
-    private struct Member
-    {
-        /// <summary>Panes that hold the group.</summary>
-        public int Panes;
-
-        /// <summary>Its place in the newest pane, if that pane says the same of the place.</summary>
-        public int Place;
-    }
-
+    /// <summary>Accumulators by place; references only once a value needs one.</summary>
     private sealed class Accumulators(AggregateSet aggregates)
     {
         private readonly Chunked<ulong> words = new(aggregates.Words);
         private readonly Chunked<object?> references = new(aggregates.References);
 
+        public int Count { get; private set; }
+
+        public bool HasReferences { get; private set; }
+
         public long HeldBytes => words.HeldBytes + references.HeldBytes;
 
-        public void Add(int place)
+        public int Add()
         {
-            words.Add(place);
-            if (aggregates.References > 0)
-                references.Add(place);
+            words.Add(Count);
+            if (HasReferences)
+                references.Add(Count);
+            return Count++;
         }
 
         public Span<ulong> Words(int place) => words.At(place);
 
-        public Span<object?> References(int place) => aggregates.References == 0 ? [] : references.At(place);
+        public Span<object?> References(int place) => HasReferences ? references.At(place) : [];
+
+        public void MakeReferences()
+        {
+            for (var place = 0; place < Count && !HasReferences; place++)
+                references.Add(place);
+            HasReferences = true;
+        }
+
+        public void Add(int place, ReadOnlySpan<Value> arguments)
+        {
+            if (!HasReferences && aggregates.NeedsReferences(arguments))
+                MakeReferences();
+            aggregates.Add(Words(place), References(place), arguments);
+        }
+
+        public void Merge(int place, Accumulators later, int laterPlace)
+            => aggregates.Merge(Words(place), References(place), later.Words(laterPlace), later.References(laterPlace));
+
+        public void Clear()
+        {
+            for (var place = 0; place < Count && HasReferences; place++)
+                references.At(place).Clear();
+            Count = 0;
+        }
     }
 
     private sealed class Pane(AggregateSet aggregates)
@@ -59,29 +86,19 @@ internal sealed class HoppingWindow : Window
 
         public long End;
 
-        public int Count { get; private set; }
-
         public Accumulators Values { get; } = new(aggregates);
+
+        public int Count => Values.Count;
 
         public long HeldBytes => groups.HeldBytes + Values.HeldBytes;
 
         public ref int Group(int place) => ref groups.One(place);
 
-        public bool Holds(int group, int place) => place < Count && groups.One(place) == group;
-
         public int Add(int group)
         {
             groups.Add(Count);
             groups.One(Count) = group;
-            Values.Add(Count);
-            return Count++;
-        }
-
-        public void Clear()
-        {
-            for (var place = 0; place < Count; place++)
-                Values.References(place).Clear();
-            Count = 0;
+            return Values.Add();
         }
     }
 
@@ -93,11 +110,12 @@ internal sealed class HoppingWindow : Window
         this.offset = offset;
         pane = Divisor(size, hop);
         combined = new Accumulators(aggregates);
+        pipeline = new RowPipeline(aggregates.ArgumentCount);
         sorted.Add(keys);
     }
 
     public override long HeldBytes
-        => panes.Sum(p => p.HeldBytes) + spare.Sum(p => p.HeldBytes) + combined.HeldBytes + keys.HeldBytes + members.HeldBytes;
+        => panes.Sum(p => p.HeldBytes) + spare.Sum(p => p.HeldBytes) + combined.HeldBytes + keys.HeldBytes;
 
     private static long Divisor(long a, long b)
     {
@@ -114,14 +132,39 @@ internal sealed class HoppingWindow : Window
         var paneEnd = EndOf(time, pane, offset);
         if (panes.Count == 0 || panes[^1].End != paneEnd)
         {
+            Drain();
             panes.Add(NewPane(paneEnd));
             if (panes.Count == 1)
                 next = end;
         }
 
-        var newest = panes[^1];
-        var place = PlaceOf(newest, key, hash);
-        Aggregates.Add(newest.Values.Words(place), newest.Values.References(place), arguments);
+        if (keys.Count < RowPipeline.KeysMin || !pipeline.TryAdd(key, hash, arguments))
+        {
+            Drain();
+            Add(key, hash, arguments);
+            return;
+        }
+
+        keys.PrefetchSlot(hash);
+        if (pipeline.TryGetArrived(out var arrived))
+            keys.PrefetchRecord(arrived);
+        if (pipeline.IsFull)
+            AddOldest();
+    }
+
+    private void Add(ReadOnlySpan<byte> key, uint hash, ReadOnlySpan<Value> arguments)
+        => panes[^1].Values.Add(PlaceOf(panes[^1], key, hash), arguments);
+
+    private void AddOldest()
+    {
+        pipeline.Remove(out var key, out var hash, out var row);
+        Add(key, hash, row);
+    }
+
+    private void Drain()
+    {
+        while (pipeline.Count > 0)
+            AddOldest();
     }
 
     private Pane NewPane(long end)
@@ -133,21 +176,24 @@ internal sealed class HoppingWindow : Window
 
     private int PlaceOf(Pane newest, ReadOnlySpan<byte> key, uint hash)
     {
-        var group = keys.GetOrAdd(key, hash, out var added);
-        if (added)
-            members.Add(group);
-        ref var member = ref members.One(group);
-        if (member.Panes > 0 && newest.Holds(group, member.Place))
-            return member.Place;
-        member.Place = newest.Add(group);
-        live += member.Panes++ == 0 ? 1 : 0;
-        return member.Place;
+        var record = keys.PlaceOf(key, hash, out _);
+        var member = keys.WordsAt(record);
+        if (member[Panes] > 0 && (long)member[NewestEnd] == newest.End)
+            return (int)member[NewestPlace];
+        live += member[Panes]++ == 0 ? 1 : 0;
+        member[NewestEnd] = (ulong)newest.End;
+        var place = newest.Add(keys.NumberAt(record));
+        member[NewestPlace] = (ulong)place;
+        return place;
     }
+
+    private ref ulong PanesOf(int group) => ref keys.WordsAt(keys.PlaceOf(group))[Panes];
 
     public override void Advance(long time)
     {
         while (panes.Count > 0 && next < time)
         {
+            Drain();
             Combine();
             next += hop;
             while (panes.Count > 0 && panes[0].End <= next - size)
@@ -168,57 +214,58 @@ internal sealed class HoppingWindow : Window
     private void Combine()
     {
         for (var group = 0; group < keys.Count; group++)
-            combined.Add(group);
+            combined.Add();
         foreach (var part in panes)
         {
+            if (part.Values.HasReferences)
+                combined.MakeReferences();
             for (var place = 0; place < part.Count; place++)
-            {
-                var group = part.Group(place);
-                Aggregates.Merge(combined.Words(group), combined.References(group), part.Values.Words(place), part.Values.References(place));
-            }
+                combined.Merge(part.Group(place), part.Values, place);
         }
 
         // The keys of one window are mostly those of the last.
         if (ordered != keys.Count)
             order.Sort(sorted);
         ordered = keys.Count;
-        foreach (var item in order.Sorted)
+        var items = order.Sorted;
+        for (var index = 0; index < items.Length; index++)
         {
-            var group = KeyOrder.NumberOf(item);
-            if (members.One(group).Panes == 0)
+            if (index + PrefetchDistance < items.Length)
+                keys.PrefetchPlace(KeyOrder.PlaceOf(items[index + PrefetchDistance]));
+            var record = KeyOrder.PlaceOf(items[index]);
+            if (keys.WordsAt(record)[Panes] == 0)
                 continue;
-            var (bytes, at, _) = keys.Locate(group);
+            var group = keys.NumberAt(record);
+            var (bytes, at) = keys.Locate(record);
             Results.Emit(next, bytes, at, combined.Words(group), combined.References(group));
         }
 
-        for (var group = 0; group < keys.Count; group++)
-            combined.References(group).Clear();
+        combined.Clear();
     }
 
     private void Leave(Pane old)
     {
         for (var place = 0; place < old.Count; place++)
-            live -= --members.One(old.Group(place)).Panes == 0 ? 1 : 0;
-        old.Clear();
+            live -= --PanesOf(old.Group(place)) == 0 ? 1 : 0;
+        old.Values.Clear();
         spare.Push(old);
     }
 
     private void ForgetEmptyGroups()
     {
         var old = keys;
-        var oldMembers = members;
         var numbers = new int[old.Count];
-        keys = sorted[0] = new KeyMap();
-        members = new Chunked<Member>();
+        keys = sorted[0] = new KeyMap(MemberWords);
         ordered = -1;
         for (var group = 0; group < old.Count; group++)
         {
-            if (oldMembers.One(group).Panes == 0)
+            var member = old.WordsAt(old.PlaceOf(group));
+            if (member[Panes] == 0)
                 continue;
             var key = old.KeyAt(group);
-            numbers[group] = keys.GetOrAdd(key, KeyMap.HashOf(key), out _);
-            members.Add(numbers[group]);
-            members.One(numbers[group]) = oldMembers.One(group);
+            var record = keys.PlaceOf(key, KeyMap.HashOf(key), out _);
+            member.CopyTo(keys.WordsAt(record));
+            numbers[group] = keys.NumberAt(record);
         }
 
         foreach (var part in panes)
@@ -230,6 +277,7 @@ internal sealed class HoppingWindow : Window
 
     public override void Save(StateWriter writer)
     {
+        Drain();
         writer.Write(next);
         writer.Write(panes.Count);
         foreach (var part in panes)
@@ -252,6 +300,8 @@ internal sealed class HoppingWindow : Window
         {
             var part = NewPane(reader.ReadLong());
             panes.Add(part);
+            if (Aggregates.References > 0)
+                part.Values.MakeReferences();
             for (var shards = reader.ReadInt(); shards > 0; shards--)
             {
                 for (var groups = reader.ReadCount(); groups > 0; groups--)

@@ -10,7 +10,8 @@ namespace Millrace.StreamSql.Windows;
 /// </summary>
 internal sealed class SlidingCountWindow : Window
 {
-    private const int TouchedFlag = 1 << 31;
+    // Kept with each key: the number of its rows; the top bit: it is in the list of touched groups. A group is its key's place.
+    private const ulong TouchedFlag = 1UL << 63;
 
     private readonly long size;
     private readonly Comparison<int> byKey;
@@ -18,8 +19,7 @@ internal sealed class SlidingCountWindow : Window
     private readonly List<int> touched = [];
     private readonly ulong[] words;
     private readonly object?[] references;
-    private KeyMap keys = new();
-    private Chunked<int> counts = new();    // rows of each group; the top bit: it is in the list of touched groups
+    private KeyMap keys = new(1);
     private int live;
     private long instant = long.MinValue;
 
@@ -29,7 +29,7 @@ internal sealed class SlidingCountWindow : Window
         this.size = size;
         words = new ulong[aggregates.Words];
         references = new object?[aggregates.References];
-        byKey = (a, b) => keys.KeyAt(a).SequenceCompareTo(keys.KeyAt(b));
+        byKey = (a, b) => keys.KeyAtPlace(a).SequenceCompareTo(keys.KeyAtPlace(b));
     }
 
     /// <summary>Times and groups of the rows in the window, oldest first, in blocks that are used again.</summary>
@@ -87,6 +87,15 @@ internal sealed class SlidingCountWindow : Window
             return group;
         }
 
+        /// <summary>The group of a row further behind in the oldest block.</summary>
+        public bool TryGetAhead(int distance, out int group)
+        {
+            var index = first + distance;
+            var exists = index < BlockRows && distance < Count;
+            group = exists ? head!.Groups[index] : -1;
+            return exists;
+        }
+
         /// <summary>Every row, oldest first; <paramref name="change"/> gives each its new group.</summary>
         public void ForEach(Func<long, int, int> change)
         {
@@ -101,7 +110,7 @@ internal sealed class SlidingCountWindow : Window
         }
     }
 
-    public override long HeldBytes => rows.HeldBytes + keys.HeldBytes + counts.HeldBytes;
+    public override long HeldBytes => rows.HeldBytes + keys.HeldBytes;
 
     public override void Add(long time, ReadOnlySpan<byte> key, uint hash, Value[] arguments, ReadOnlySpan<byte> session)
     {
@@ -110,21 +119,17 @@ internal sealed class SlidingCountWindow : Window
             Begin(time);
         var group = GroupOf(key, hash);
         rows.Add(time, group);
-        ref var count = ref counts.One(group);
+        ref var count = ref CountOf(group);
         live += (count & ~TouchedFlag) == 0 ? 1 : 0;
         count++;
         Touch(group, ref count);
     }
 
-    private int GroupOf(ReadOnlySpan<byte> key, uint hash)
-    {
-        var group = keys.GetOrAdd(key, hash, out var added);
-        if (added)
-            counts.Add(group);
-        return group;
-    }
+    private int GroupOf(ReadOnlySpan<byte> key, uint hash) => keys.PlaceOf(key, hash, out _);
 
-    private void Touch(int group, ref int count)
+    private ref ulong CountOf(int group) => ref keys.WordsAt(group)[0];
+
+    private void Touch(int group, ref ulong count)
     {
         if ((count & TouchedFlag) != 0)
             return;
@@ -138,7 +143,9 @@ internal sealed class SlidingCountWindow : Window
         while (rows.Count > 0 && rows.FirstTime <= instant - size)
         {
             var group = rows.Remove();
-            ref var count = ref counts.One(group);
+            if (rows.TryGetAhead(PrefetchDistance, out var ahead))
+                keys.PrefetchPlace(ahead);
+            ref var count = ref CountOf(group);
             count--;
             live -= (count & ~TouchedFlag) == 0 ? 1 : 0;
             Touch(group, ref count);
@@ -168,12 +175,12 @@ internal sealed class SlidingCountWindow : Window
             touched.Sort(byKey);
         foreach (var group in touched)
         {
-            ref var count = ref counts.One(group);
+            ref var count = ref CountOf(group);
             count &= ~TouchedFlag;
             if (count == 0)
                 continue;
-            words.AsSpan().Fill((ulong)count);
-            var (bytes, offset, _) = keys.Locate(group);
+            words.AsSpan().Fill(count);
+            var (bytes, offset) = keys.Locate(group);
             Results.Emit(instant, bytes, offset, words, references);
         }
 
@@ -185,14 +192,12 @@ internal sealed class SlidingCountWindow : Window
     private void ForgetEmptyGroups()
     {
         var old = keys;
-        var oldCounts = counts;
-        keys = new KeyMap();
-        counts = new Chunked<int>();
+        keys = new KeyMap(1);
         rows.ForEach((_, group) =>
         {
-            var key = old.KeyAt(group);
+            var key = old.KeyAtPlace(group);
             var kept = GroupOf(key, KeyMap.HashOf(key));
-            counts.One(kept) = oldCounts.One(group);
+            CountOf(kept) = old.WordsAt(group)[0];
             return kept;
         });
     }
@@ -217,7 +222,7 @@ internal sealed class SlidingCountWindow : Window
         foreach (var (group, list) in times)
         {
             numbers.Add(group, numbers.Count);
-            writer.WriteBytes(keys.KeyAt(group));
+            writer.WriteBytes(keys.KeyAtPlace(group));
             writer.Write(list.Count);
             writer.Write(0);
             foreach (var time in list)
@@ -261,13 +266,13 @@ internal sealed class SlidingCountWindow : Window
             var time = reader.ReadLong() - size;
             var group = groups[reader.ReadInt()];
             rows.Add(time, group);
-            live += counts.One(group)++ == 0 ? 1 : 0;
+            live += CountOf(group)++ == 0 ? 1 : 0;
         }
 
         for (var count = reader.ReadCount(); count > 0; count--)
         {
             var group = groups[reader.ReadInt()];
-            Touch(group, ref counts.One(group));
+            Touch(group, ref CountOf(group));
         }
     }
 }

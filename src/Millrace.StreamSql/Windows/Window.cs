@@ -18,6 +18,9 @@ internal interface IWindowResults
 /// </summary>
 internal abstract class Window(AggregateSet aggregates, int partitions, IWindowResults results)
 {
+    /// <summary>So many results ahead the next one's record is asked for.</summary>
+    protected const int PrefetchDistance = 8;
+
     private readonly KeyOrder order = new();
     private readonly List<KeyMap> maps = [];
 
@@ -51,12 +54,15 @@ internal abstract class Window(AggregateSet aggregates, int partitions, IWindowR
         maps.Clear();
         foreach (var table in tables)
             maps.Add(table.Keys);
-        foreach (var item in order.Sort(maps))
+        var items = order.Sort(maps);
+        for (var index = 0; index < items.Length; index++)
         {
-            var table = tables[KeyOrder.MapOf(item)];
-            var group = KeyOrder.NumberOf(item);
-            var (bytes, offset, _) = table.Keys.Locate(group);
-            results.Emit(end, bytes, offset, table.Words(group), table.References(group));
+            if (index + PrefetchDistance < items.Length)
+                maps[KeyOrder.MapOf(items[index + PrefetchDistance])].PrefetchPlace(KeyOrder.PlaceOf(items[index + PrefetchDistance]));
+            var table = tables[KeyOrder.MapOf(items[index])];
+            var place = KeyOrder.PlaceOf(items[index]);
+            var (bytes, offset) = table.Keys.Locate(place);
+            results.Emit(end, bytes, offset, table.Keys.WordsAt(place), table.ReferencesAt(place));
         }
     }
 
@@ -90,10 +96,7 @@ internal abstract class Window(AggregateSet aggregates, int partitions, IWindowR
             for (var group = 0; group < scratch.Count; group++)
             {
                 var key = scratch.Keys.KeyAt(group);
-                var hash = KeyMap.HashOf(key);
-                var table = tables[hash % (uint)tables.Length];
-                var target = table.GetOrAdd(key, hash);
-                aggregates.Merge(table.Words(target), table.References(target), scratch.Words(group), scratch.References(group));
+                tables[KeyMap.HashOf(key) % (uint)tables.Length].Merge(key, scratch.Words(group), scratch.References(group));
             }
         }
     }
@@ -103,6 +106,7 @@ internal abstract class Window(AggregateSet aggregates, int partitions, IWindowR
 internal sealed class TumblingWindow(AggregateSet aggregates, int partitions, IWindowResults results, long size, long offset)
     : Window(aggregates, partitions, results)
 {
+    private readonly RowPipeline pipeline = new(aggregates.ArgumentCount);
     private GroupTable[]? tables;
     private long end;
     private bool open;
@@ -118,13 +122,40 @@ internal sealed class TumblingWindow(AggregateSet aggregates, int partitions, IW
             tables ??= NewTables();
         }
 
-        tables![hash % (uint)tables.Length].Add(key, hash, arguments);
+        var table = TableOf(hash);
+        if (table.Count < RowPipeline.KeysMin || !pipeline.TryAdd(key, hash, arguments))
+        {
+            Drain();
+            table.Add(key, hash, arguments);
+            return;
+        }
+
+        table.Keys.PrefetchSlot(hash);
+        if (pipeline.TryGetArrived(out var arrived))
+            TableOf(arrived).Keys.PrefetchRecord(arrived);
+        if (pipeline.IsFull)
+            AddOldest();
+    }
+
+    private GroupTable TableOf(uint hash) => tables!.Length == 1 ? tables[0] : tables[hash % (uint)tables.Length];
+
+    private void AddOldest()
+    {
+        pipeline.Remove(out var key, out var hash, out var row);
+        TableOf(hash).Add(key, hash, row);
+    }
+
+    private void Drain()
+    {
+        while (pipeline.Count > 0)
+            AddOldest();
     }
 
     public override void Advance(long time)
     {
         if (!open || end >= time)
             return;
+        Drain();
         Flush(end, tables!);
         foreach (var table in tables!)
             table.Clear();
@@ -133,6 +164,7 @@ internal sealed class TumblingWindow(AggregateSet aggregates, int partitions, IW
 
     public override void Save(StateWriter writer)
     {
+        Drain();
         writer.Write(open);
         if (!open)
             return;
@@ -230,7 +262,7 @@ internal sealed class SessionWindow(
             });
             foreach (var (session, group) in merged)
             {
-                var (bytes, offset, _) = session.Groups.Keys.Locate(group);
+                var (bytes, offset) = session.Groups.Keys.Locate(session.Groups.Keys.PlaceOf(group));
                 Results.Emit(priority.End, bytes, offset, session.Groups.Words(group), session.Groups.References(group));
             }
         }

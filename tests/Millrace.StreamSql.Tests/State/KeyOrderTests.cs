@@ -27,7 +27,7 @@ public sealed class KeyOrderTests
 
             var sorted = new List<string>();
             foreach (var item in new KeyOrder().Sort(maps))
-                sorted.Add(Encoding.ASCII.GetString(maps[KeyOrder.MapOf(item)].KeyAt(KeyOrder.NumberOf(item))));
+                sorted.Add(Encoding.ASCII.GetString(maps[KeyOrder.MapOf(item)].KeyAtPlace(KeyOrder.PlaceOf(item))));
 
             Assert.Equal(keys.Order(StringComparer.Ordinal), sorted);
         }
