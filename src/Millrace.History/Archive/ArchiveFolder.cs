@@ -11,8 +11,8 @@ namespace Millrace.History.Archive;
 internal sealed class ArchiveFolder
 {
     private const int Version = 1;
-    private const string StateFile = "archive.json";
-    private const string ManifestFile = "manifest.json";
+    internal const string StateFile = "archive.json";
+    internal const string ManifestFile = "manifest.json";
 
     private readonly IHistoryStore _store;
     private readonly Func<ushort, string, FieldType?>? _declared;

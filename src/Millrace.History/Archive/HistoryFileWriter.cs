@@ -20,6 +20,10 @@ internal sealed class HistoryFileWriter : IDisposable
     public const int FixedColumns = 5;
     public const string RestColumn = "rest";
 
+    /// <summary>The footer key that says the columns are these, and its value.</summary>
+    public const string SchemaKey = "millrace.schema";
+    public const string Schema = "history 1";
+
     private const int CommitRows = 8192;
 
     private readonly FileStream _file;
@@ -36,7 +40,9 @@ internal sealed class HistoryFileWriter : IDisposable
     /// <param name="path">Where it is written.</param>
     /// <param name="folder">Tenant, day and hour, for the footer.</param>
     /// <param name="fields">Names and types of the fields' columns.</param>
-    public HistoryFileWriter(string path, string folder, IEnumerable<(string Name, FieldType Type)> fields, FileEffort effort, int gzipLevel)
+    /// <param name="sorted">The rows come by device and time.</param>
+    public HistoryFileWriter(
+        string path, string folder, IEnumerable<(string Name, FieldType Type)> fields, FileEffort effort, int gzipLevel, bool sorted = true)
     {
         List<ParquetColumn> columns =
         [
@@ -57,7 +63,7 @@ internal sealed class HistoryFileWriter : IDisposable
         _writer = new ParquetWriter(_file, columns, new ParquetWriterOptions
         {
             GzipLevel = gzipLevel,
-            SortedBy = ["device", "time"],
+            SortedBy = sorted ? ["device", "time"] : [],
             BloomFilters = effort == FileEffort.Merged ? ["device"] : [],
             // Many first files are read side by side when they are merged: small pages bound what that holds.
             PageRows = effort == FileEffort.Merged ? 20_000 : 4096,
@@ -146,7 +152,7 @@ internal sealed class HistoryFileWriter : IDisposable
     public ArchivedFile Complete(string hour, int generation, long from, long to)
     {
         Commit();
-        _writer.Metadata["millrace.schema"] = "history 1";
+        _writer.Metadata[SchemaKey] = Schema;
         _writer.Metadata["millrace.rows"] = _rows.ToString(System.Globalization.CultureInfo.InvariantCulture);
         _writer.Metadata["millrace.partition"] = _folder;
         _writer.Metadata["millrace.source"] = $"{from}-{to}";

@@ -6,8 +6,8 @@ namespace Millrace.History.Archive;
 /// <summary>The history in a local folder. A data file lies under <c>name.tmp</c> until it is published, retired ones under <c>name.replaced</c>.</summary>
 public sealed class LocalHistoryStore : IHistoryStore
 {
-    private const string Unpublished = ".tmp";
-    private const string Retired = ".replaced";
+    internal const string Unpublished = ".tmp";
+    internal const string Retired = ".replaced";
 
     private readonly string _root;
     private readonly bool _flush;

@@ -1,8 +1,10 @@
 using System.CommandLine;
+using Millrace.Commands.Backup;
 using Millrace.Commands.Doctor;
 using Millrace.Commands.Query;
 using Millrace.Commands.Remote;
 using Millrace.Commands.Simulate;
+using Millrace.Commands.Transfer;
 
 namespace Millrace.Commands;
 
@@ -18,6 +20,10 @@ internal static class CommandList
         StatusCommand.Create(),
         DoctorCommand.Create(),
         QueryCommand.Create(),
+        ExportCommand.Create(),
+        ImportCommand.Create(),
+        BackupCommand.Backup(),
+        BackupCommand.Restore(),
         LogCommand.Create(),
         SettingsCommand.Create(),
     ];

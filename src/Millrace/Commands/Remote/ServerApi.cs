@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using Millrace.Core;
 
 namespace Millrace.Commands.Remote;
 
@@ -41,22 +42,34 @@ internal sealed class ServerApi : IDisposable
     /// <exception cref="CommandException">The server is not reached, or refuses; the message says why and what to do.</exception>
     public async Task<JsonElement> SendAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancel)
     {
-        using var request = new HttpRequestMessage(method, path) { Content = content };
+        var answer = await ExchangeAsync(method, path, content, cancel);
+        if (!answer.IsSuccess)
+            throw new CommandException(answer.Explain());
         try
         {
-            using var response = await _http.SendAsync(request, cancel);
-            var body = await response.Content.ReadAsByteArrayAsync(cancel);
-            if (response.IsSuccessStatusCode)
-                return body.Length == 0 ? default : JsonElement.Parse(body);
-            throw new CommandException(Explain(response.StatusCode, body));
-        }
-        catch (HttpRequestException e)
-        {
-            throw new CommandException($"no server answers at {_http.BaseAddress}: {e.Message}; start it with millrace serve or name it with --server URL", e);
+            return answer.Body.Length == 0 ? default : JsonElement.Parse(answer.Body);
         }
         catch (JsonException e)
         {
             throw new CommandException($"{_http.BaseAddress} answers, but not like a Millrace server; check --server", e);
+        }
+    }
+
+    /// <summary>The server's answer, whatever it says.</summary>
+    /// <exception cref="CommandException">The server is not reached.</exception>
+    public async Task<ServerAnswer> ExchangeAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancel)
+    {
+        using var request = new HttpRequestMessage(method, path) { Content = content };
+        try
+        {
+            using var response = await _http.SendAsync(request, cancel);
+            return new ServerAnswer(
+                response.StatusCode, await response.Content.ReadAsByteArrayAsync(cancel), response.Headers.RetryAfter?.Delta ?? TimeSpan.FromSeconds(1),
+                response.Headers.Date);
+        }
+        catch (HttpRequestException e)
+        {
+            throw new CommandException($"no server answers at {_http.BaseAddress}: {e.Message}; start it with millrace serve or name it with --server URL", e);
         }
         catch (TaskCanceledException e) when (!cancel.IsCancellationRequested)
         {
@@ -64,21 +77,37 @@ internal sealed class ServerApi : IDisposable
         }
     }
 
-    private static string Explain(HttpStatusCode status, byte[] body)
+    /// <summary>The server's clock, to the second, µs; ours where it does not tell.</summary>
+    public async Task<long> ServerTimeAsync(CancellationToken cancel)
     {
-        if (status == HttpStatusCode.Unauthorized)
+        var answer = await ExchangeAsync(HttpMethod.Get, "healthz", null, cancel);
+        return answer.Date is { } date ? Micros.FromDateTime(date.UtcDateTime) : TimeProvider.System.Now();
+    }
+
+    public void Dispose() => _http.Dispose();
+}
+
+/// <summary>What a server answered.</summary>
+internal sealed record ServerAnswer(HttpStatusCode Status, byte[] Body, TimeSpan RetryAfter, DateTimeOffset? Date)
+{
+    public bool IsSuccess => (int)Status is >= 200 and < 300;
+
+    /// <summary>What a refusal means, and what to do.</summary>
+    public string Explain()
+    {
+        if (Status == HttpStatusCode.Unauthorized)
             return "the server wants a token: set MILLRACE_TOKEN (the first one lies in admin-token below the server's data folder)";
-        if (status == HttpStatusCode.Forbidden)
+        if (Status == HttpStatusCode.Forbidden)
             return "the token in MILLRACE_TOKEN may not do this: use one of role operate or admin";
         try
         {
-            var problem = JsonElement.Parse(body);
-            var title = Text(problem, "title") ?? $"HTTP {(int)status}";
+            var problem = JsonElement.Parse(Body);
+            var title = Text(problem, "title") ?? $"HTTP {(int)Status}";
             return Text(problem, "detail") is { } detail ? $"{title.TrimEnd('.')}. {detail}" : title;
         }
         catch (JsonException)
         {
-            return $"the server answers HTTP {(int)status}";
+            return $"the server answers HTTP {(int)Status}";
         }
     }
 
@@ -86,6 +115,4 @@ internal sealed class ServerApi : IDisposable
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var member) && member.ValueKind == JsonValueKind.String
             ? member.GetString()
             : null;
-
-    public void Dispose() => _http.Dispose();
 }

@@ -1,0 +1,76 @@
+using System.Text.Json;
+
+namespace Millrace.History.Archive;
+
+/// <summary>
+/// One moment of the history: its state, its days' manifests and the files they name, for a copy that opens as the original would.
+/// Taken beside a server that writes and merges; a file may be merged away before it is copied, then a new moment is due.
+/// </summary>
+/// <param name="Texts">Contents of the small files that are replaced as a whole, by their names below the history's folder.</param>
+/// <param name="Files">Parquet files that never change: name in the copy, and where it lies now.</param>
+public sealed record ArchiveSnapshot(IReadOnlyList<(string Name, byte[] Content)> Texts, IReadOnlyList<(string Name, string Path)> Files)
+{
+    private const int Attempts = 100;
+
+    /// <exception cref="IOException">The history changes faster than it can be looked at.</exception>
+    public static ArchiveSnapshot Take(string root)
+    {
+        for (var attempt = 1; attempt <= Attempts; attempt++)
+        {
+            var before = ReadState(root);
+            var days = ReadDays(root);
+            if (!before.AsSpan().SequenceEqual(ReadState(root)))
+                continue; // A commit in between: manifests and position may tell of different moments.
+            return Of(root, before, days);
+        }
+
+        throw new IOException($"{root} changes all the time; try again when less is going on");
+    }
+
+    private static ArchiveSnapshot Of(string root, byte[] stateBytes, List<(string Folder, byte[] Manifest)> days)
+    {
+        var texts = days.ConvertAll(day => ($"{day.Folder}/{ArchiveFolder.ManifestFile}", day.Manifest));
+        if (stateBytes.Length > 0)
+            texts.Add((ArchiveFolder.StateFile, stateBytes));
+        var names = days.SelectMany(day => JsonSerializer.Deserialize(day.Manifest, ArchiveJson.Default.DayManifest)!.Files.Select(file => $"{day.Folder}/{file.Name}"))
+            .ToHashSet(StringComparer.Ordinal);
+
+        // What is committed and perhaps not yet in its manifest: opening the copy finishes it.
+        foreach (var change in Pending(stateBytes))
+        {
+            names.ExceptWith(change.Remove.Select(name => $"{change.Folder}/{name}"));
+            if (change.Add is { } add)
+                names.Add($"{change.Folder}/{add.Name}");
+        }
+
+        return new ArchiveSnapshot(texts, [.. names.Order(StringComparer.Ordinal).Select(name => (name, PathOf(root, name)))]);
+    }
+
+    private static List<PendingChange> Pending(byte[] state) =>
+        state.Length > 0 ? JsonSerializer.Deserialize(state, ArchiveJson.Default.ArchiveState)?.Pending ?? [] : [];
+
+    private static byte[] ReadState(string root)
+    {
+        var path = Path.Combine(root, ArchiveFolder.StateFile);
+        return File.Exists(path) ? File.ReadAllBytes(path) : [];
+    }
+
+    private static string PathOf(string root, string name)
+    {
+        var path = Path.Combine(root, name);
+        if (File.Exists(path))
+            return path;
+        // Committed and not yet, or no longer, under its name.
+        return File.Exists(path + LocalHistoryStore.Unpublished) ? path + LocalHistoryStore.Unpublished : path + LocalHistoryStore.Retired;
+    }
+
+    private static List<(string Folder, byte[] Manifest)> ReadDays(string root)
+    {
+        var days = new List<(string, byte[])>();
+        if (!Directory.Exists(root))
+            return days;
+        foreach (var path in Directory.EnumerateFiles(root, ArchiveFolder.ManifestFile, SearchOption.AllDirectories))
+            days.Add((Path.GetRelativePath(root, Path.GetDirectoryName(path)!), File.ReadAllBytes(path)));
+        return days;
+    }
+}
