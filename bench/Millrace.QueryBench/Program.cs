@@ -1,7 +1,21 @@
 using Millrace.QueryBench;
 
 // dotnet run -c Release --project bench/Millrace.QueryBench -- [meters] [readings] [rounds] [part of a query's name]
+//   … -- history [readings] [rounds]   the same over the Parquet files of a history
 // Beside DuckDB on one thread when its node package is installed: cd tests/Millrace.Parquet.Tests/peers && npm install --no-package-lock
+var root = AppContext.BaseDirectory;
+while (root is not null && !File.Exists(Path.Combine(root, "Millrace.slnx")))
+    root = Path.GetDirectoryName(root);
+var peers = Path.Combine(root ?? ".", "tests", "Millrace.Parquet.Tests", "peers");
+using var duck = Directory.Exists(Path.Combine(peers, "node_modules")) ? new DuckDb(peers) : null;
+if (duck is null)
+    Console.WriteLine("DuckDB is not installed (npm install in tests/Millrace.Parquet.Tests/peers): no ratios");
+if (args is ["history", ..])
+{
+    await OverHistory.RunAsync(args.Length > 1 ? int.Parse(args[1]) : 2_000_000, args.Length > 2 ? int.Parse(args[2]) : 3, duck);
+    return;
+}
+
 var meters = args.Length > 0 ? int.Parse(args[0]) : 300_000;
 var readings = args.Length > 1 ? int.Parse(args[1]) : 2_000_000;
 var rounds = args.Length > 2 ? int.Parse(args[2]) : 5;
@@ -15,14 +29,6 @@ Samples.WriteMeters(meterFile, meters);
 Samples.WriteReadings(readingFile, readings, devices, eventsPerMinute: readings / 4);
 Console.WriteLine($"meters: {meters:N0} events of {new FileInfo(meterFile).Length / meters} bytes; "
     + $"readings: {readings:N0} events of {new FileInfo(readingFile).Length / readings} bytes, {devices:N0} devices, 4 minutes");
-
-var root = AppContext.BaseDirectory;
-while (root is not null && !File.Exists(Path.Combine(root, "Millrace.slnx")))
-    root = Path.GetDirectoryName(root);
-var peers = Path.Combine(root ?? ".", "tests", "Millrace.Parquet.Tests", "peers");
-using var duck = Directory.Exists(Path.Combine(peers, "node_modules")) ? new DuckDb(peers) : null;
-if (duck is null)
-    Console.WriteLine("DuckDB is not installed (npm install in tests/Millrace.Parquet.Tests/peers): no ratios");
 
 const string archive = """
     SELECT originData.app.moteeui AS [Meter], userData.[time] AS [ReadAt], userData.[bought] AS [Credit], userData.[left] AS [Remaining],
