@@ -50,6 +50,7 @@ public sealed class ErrorTests
     [InlineData("WITH a AS (SELECT id FROM m) SELECT * FROM a TIMESTAMP BY id", 1, 46, "TIMESTAMP")]
     [InlineData("SELECT id FROM r", 1, 16, "r")]
     [InlineData("SELECT nope(id) FROM m", 1, 8, "nope")]
+    [InlineData("SELECT GetMetadataPropertyValue(x, 'y') FROM m", 1, 8, "GetMetadataPropertyValue")]
     [InlineData("SELECT udf.nope(id) FROM m", 1, 8, "udf.nope")]
     [InlineData("SELECT other.nope(id) FROM m", 1, 8, "other.nope")]
     [InlineData("SELECT LEN() FROM m", 1, 8, "LEN")]

@@ -204,6 +204,17 @@ public sealed class LanguageTests
     }
 
     [Fact]
+    public void Properties_of_an_event_can_also_be_asked_for_by_function()
+    {
+        var run = new CaseRun();
+        var execution = Sql.Compile("SELECT GetMetadataPropertyValue(m, '[IoTHub].[ConnectionDeviceId]') AS d, getmetadatapropertyvalue(m, 'PartitionId') AS p, GetMetadataPropertyValue(m, 'none') AS n FROM m").Query!.Start(run);
+
+        execution.Push(0, 1, "{}"u8, new EventProperties("meter-7", 3));
+
+        Assert.Equal(["""{"d":"meter-7","p":3,"n":null}"""], run.Rows["output"]);
+    }
+
+    [Fact]
     public void Functions_of_the_host_are_called_with_values_and_may_fail()
     {
         var functions = new FunctionRegistry()

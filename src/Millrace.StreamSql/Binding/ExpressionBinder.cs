@@ -260,6 +260,8 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
             return Error(call.StarPosition, $"found '*' where an argument of {call.Name} was expected");
         if (call.Is("COALESCE") || call.Is("ISNULL") || call.Is("NULLIF"))
             return BindNullFunction(call, place);
+        if (call.Is("GetMetadataPropertyValue"))
+            return BindMetadata(call, place);
         if (call.Name.StartsWith("udf.", StringComparison.OrdinalIgnoreCase))
             return BindUserFunction(call, place);
         if (place.IsOn && call.Is("DATEDIFF") && TryBindElapsed(call, place) is { } elapsed)
@@ -347,6 +349,16 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
             return ConstantNode.Null;
         var arguments = call.Arguments.Select(a => Bind(a, place)).ToArray();
         return call.Is("NULLIF") ? new NullIfNode(arguments[0], arguments[1]) : new CoalesceNode(arguments);
+    }
+
+    /// <summary>A property of an event is also a path: GetMetadataPropertyValue(m, '[IoTHub].[ConnectionDeviceId]') is m.IoTHub.ConnectionDeviceId.</summary>
+    private Node BindMetadata(CallExpr call, Place place)
+    {
+        if (call.Arguments is not [PathExpr { Parts: [var alias] }, LiteralExpr { Value.Kind: Kind.Text } property]
+            || place.Scope.Find(alias.Name) is not { } source)
+            return Error(call.Position, $"{call.Name} takes a source and a property in quotes");
+        var names = property.Text.Replace("[", "", StringComparison.Ordinal).Replace("]", "", StringComparison.Ordinal).Split('.');
+        return Bind(new PathExpr([new PathPart(source.Alias, call.Position), .. names.Select(n => new PathPart(n, property.Position))]), place);
     }
 
     private Node BindUserFunction(CallExpr call, Place place)

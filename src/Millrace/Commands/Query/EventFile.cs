@@ -82,16 +82,27 @@ internal sealed class EventFile : IDisposable
             return false;
         try
         {
-            using var document = JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 1024 });
-            var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || root.EnumerateObject().Count() != 2 || !wrapper.TryRead(text.Span, out var arrival))
+            var reader = new Utf8JsonReader(text.Span, new JsonReaderOptions { MaxDepth = 1024 });
+            ReadOnlyMemory<byte>? inner = null;
+            var fields = 0;
+            reader.Read();
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                fields++;
+                var isEvent = reader.ValueTextEquals("event"u8);
+                var isRaw = reader.ValueTextEquals("raw"u8);
+                reader.Read();
+                var start = (int)reader.TokenStartIndex;
+                if (isRaw && reader.TokenType == JsonTokenType.String)
+                    inner = Encoding.UTF8.GetBytes(reader.GetString()!);
+                reader.Skip();
+                if (isEvent)
+                    inner = text[start..(int)reader.BytesConsumed];
+            }
+
+            if (reader.Read() || fields != 2 || inner is not { } found || !wrapper.TryRead(text.Span, out var arrival))
                 return false;
-            if (root.TryGetProperty("event", out var inner))
-                Event = Encoding.UTF8.GetBytes(inner.GetRawText());
-            else if (root.TryGetProperty("raw", out var raw) && raw.ValueKind == JsonValueKind.String)
-                Event = Encoding.UTF8.GetBytes(raw.GetString()!);
-            else
-                return false;
+            Event = found;
             SetArrival(arrival);
             return true;
         }
