@@ -11,6 +11,9 @@ public static class ReadingProperties
     /// <summary>Address of the sender as text.</summary>
     public static ReadOnlySpan<byte> RemoteAddress => "ip"u8;
 
+    /// <summary>Name of the one job that a reading is meant for: an event driven again, which everything else has seen before.</summary>
+    public static ReadOnlySpan<byte> Job => "job"u8;
+
     /// <summary>Appends one property to a buffer that becomes the record's properties.</summary>
     public static void Append(IBufferWriter<byte> target, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {

@@ -43,6 +43,9 @@ public readonly ref struct ReadingRecord
 
     private int PropertiesLength => BinaryPrimitives.ReadUInt16LittleEndian(_bytes[10..]);
 
+    /// <summary>Whether it is an event driven again for one job: other jobs and the views of the past have it already.</summary>
+    public bool IsForOneJob => PropertiesLength > 0 && TryGetProperty(ReadingProperties.Job, out _);
+
     /// <summary>Finds a property by name.</summary>
     public bool TryGetProperty(ReadOnlySpan<byte> name, out ReadOnlySpan<byte> value) =>
         ReadingProperties.TryGet(Properties, name, out value);

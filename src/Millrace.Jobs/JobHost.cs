@@ -20,9 +20,6 @@ public sealed class JobHost : IAsyncDisposable
     private static readonly TimeSpan PauseMax = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan BeatEvery = TimeSpan.FromSeconds(10);
 
-    /// <summary>Name of the property of a reading that is meant for one job alone: an event that is driven again.</summary>
-    public static ReadOnlySpan<byte> JobProperty => "job"u8;
-
     private readonly JobServices _services;
     private readonly ILogger _log;
     private readonly Downtime _downtime;

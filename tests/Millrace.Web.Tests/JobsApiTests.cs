@@ -88,15 +88,21 @@ public class JobsApiTests
         await PutAsync(server, "other", """{"query":"SELECT v INTO rows FROM telemetry","startFrom":"beginning"}""");
         await server.Client.PostTextAsync("/api/v1/telemetry", """{"id":"m1","v":"seven"}""");
         await UntilAsync(server, "/api/v1/jobs/bad/status", s => s.GetProperty("bad").GetInt64() == 1);
+        await server.Client.PostTextAsync("/api/v1/telemetry", """{"id":"m1","v":"8"}""");
+        await UntilAsync(server, "/api/v1/jobs/bad/status", s => s.GetProperty("rowsIn").GetInt64() == 2);
         await server.DeadLetters.DrainAsync(CancellationToken.None);
 
         await PutAsync(server, "bad", """{"query":"SELECT v INTO rows FROM telemetry","startFrom":"beginning"}""");
         var (_, redriven) = await server.Client.PostTextAsync("/api/v1/dead-letters/redrive", """{"job":"bad"}""").ReadAsync();
         await UntilAsync(server, "/api/v1/jobs/bad/status", s => s.GetProperty("rowsOut").GetInt64() == 1 && s.GetProperty("version").GetInt32() == 2);
         var other = await UntilAsync(server, "/api/v1/jobs/other/status", s => s.GetProperty("lagReadings").GetInt64() == 0);
+        var (_, history) = await server.Client.GetAsync("/api/v1/devices/m1/history").ReadAsync();
+        var (_, latest) = await server.Client.GetAsync("/api/v1/devices/m1/latest").ReadAsync();
 
         Assert.Equal(1, redriven.GetProperty("accepted").GetInt32());
-        Assert.Equal(1, other.GetProperty("rowsOut").GetInt64());
+        Assert.Equal(2, other.GetProperty("rowsOut").GetInt64());
+        Assert.Equal(["seven", "8"], history.GetProperty("readings").EnumerateArray().Select(r => r.GetProperty("data").Text("v")));
+        Assert.Equal("8", latest.GetProperty("data").Text("v"));
     }
 
     [Fact]

@@ -60,7 +60,11 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
             return default;
 
         foreach (var record in block)
-            _buffer.Add(record, block.Partition, folder.ColumnsOf);
+        {
+            if (!record.IsForOneJob)
+                _buffer.Add(record, block.Partition, folder.ColumnsOf);
+        }
+
         _position[block.Partition] = block.NextSequence;
         if (_buffer.Count >= options.BufferRows || _buffer.ByteCount >= options.BufferBytes)
             Flush(cancel);

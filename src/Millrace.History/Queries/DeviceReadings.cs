@@ -61,7 +61,7 @@ public sealed class DeviceReadings(IReadingLog log, ArchiveReader? archive)
                 continue;
             foreach (var record in block)
             {
-                if (record.EventTime >= from && record.EventTime < to && record.Tenant == tenant && record.Id.SequenceEqual(id))
+                if (record.EventTime >= from && record.EventTime < to && record.Tenant == tenant && record.Id.SequenceEqual(id) && !record.IsForOneJob)
                     readings.Add(Copy(record, device, partition));
             }
 

@@ -21,7 +21,7 @@ internal sealed class EventFeed(ushort tenant, string job, int inputs)
     {
         if (record.Tenant != tenant)
             return false;
-        if (record.TryGetProperty(JobHost.JobProperty, out var meant) && !meant.SequenceEqual(_job))
+        if (record.TryGetProperty(ReadingProperties.Job, out var meant) && !meant.SequenceEqual(_job))
             return false;
         Device = Encoding.UTF8.GetString(record.Id);
         var payload = record.Payload;

@@ -91,7 +91,7 @@ internal sealed class DeviceScan : IDisposable
             _examined = record.Sequence;
             _offset += length;
             _index++;
-            if (record.ReceivedAt >= _from && record.Tenant == _tenant && record.Id.SequenceEqual(_id))
+            if (record.ReceivedAt >= _from && record.Tenant == _tenant && record.Id.SequenceEqual(_id) && !record.IsForOneJob)
                 return true;
         }
 

@@ -55,7 +55,7 @@ internal sealed class Redrive(WebParts parts)
         return true;
     }
 
-    /// <summary>An event was a reading already: it comes again marked for its job, and other jobs leave it alone.</summary>
+    /// <summary>An event was a reading already: it comes again marked for its job, and other jobs and the history leave it alone.</summary>
     private bool TryAddEvent(ReadingBatch batch, DeadLetter letter, string job, Principal who)
     {
         if (letter.PayloadBytes > letter.Payload.Length || letter.Payload.Length == 0 || letter.Device is not { } device || letter.Tenant != who.Tenant)
@@ -64,10 +64,13 @@ internal sealed class Redrive(WebParts parts)
         var sender = new Sender(letter.Tenant, Authenticated: false, default);
         if (parts.Admission.Admit(in sender, id) != RejectReason.None)
             return false;
+        // At the time it had: an event driven again is no newer than it was.
+        Span<byte> idBuffer = stackalloc byte[Decoder.IdBufferBytes];
+        var time = parts.Decoder.Json(letter.Payload, id, idBuffer, out var reading) == RejectReason.None && reading.DeviceTime != Micros.None ? reading.DeviceTime : letter.At;
         var properties = new System.Buffers.ArrayBufferWriter<byte>();
-        ReadingProperties.Append(properties, Jobs.JobHost.JobProperty, System.Text.Encoding.UTF8.GetBytes(job));
+        ReadingProperties.Append(properties, ReadingProperties.Job, System.Text.Encoding.UTF8.GetBytes(job));
         batch.Add(
-            letter.Tenant, id, ListenerId.Http, PayloadFormat.Json, ReadingFlags.None, Micros.None, properties.WrittenSpan, letter.Payload);
+            letter.Tenant, id, ListenerId.Http, PayloadFormat.Json, ReadingFlags.None, time, properties.WrittenSpan, letter.Payload);
         return true;
     }
 

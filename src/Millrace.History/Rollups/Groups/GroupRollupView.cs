@@ -81,7 +81,11 @@ public sealed class GroupRollupView : IReadingView, IDisposable
         {
             _members.Refresh();
             foreach (var record in block)
-                Add(record, block.Partition);
+            {
+                if (!record.IsForOneJob)
+                    Add(record, block.Partition);
+            }
+
             _position[block.Partition] = block.NextSequence;
             if (_cells.Count > CellsMax)
                 Save();
