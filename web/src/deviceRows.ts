@@ -100,7 +100,7 @@ class List {
   /** The pages in view once more: when devices were heard changes all the time. */
   async refresh(): Promise<void> {
     if (this.total === null || !this.isById) {
-      if (this.shown[0] < pageSize && this.rows.length > 0 && this.rows.length <= pageSize) await this.begin();
+      if (this.shown[0] < pageSize && this.rows.length <= pageSize) await this.begin();
       return;
     }
     const [from, to] = this.pagesInView();

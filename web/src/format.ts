@@ -63,8 +63,17 @@ export function leaves(data: unknown, prefix = "", max = 200): [string, unknown]
     .slice(0, max);
 }
 
-/** The unit that goes with a field's name, as far as names tell. */
+const declared = new Map<string, string>();
+
+/** Units that a type of device declares go before what names tell. */
+export function declareUnits(fields: Record<string, { unit?: string }>): void {
+  for (const [name, { unit }] of Object.entries(fields)) if (unit) declared.set(name, unit);
+}
+
+/** The unit of a field: declared, or as far as its name tells. */
 export function unitOf(field: string): string {
+  const known = declared.get(field);
+  if (known !== undefined) return known;
   const name = field.split(".").at(-1)!.toLowerCase();
   return text.units.find(([pattern]) => pattern.test(name))?.[1] ?? "";
 }

@@ -146,8 +146,6 @@ export const text = {
     mote: "Node",
   } as Record<string, string>,
   chart: {
-    high: (name: string) => `${name} greatest`,
-    low: (name: string) => `${name} least`,
     keys: "Arrow keys move in time, plus and minus zoom.",
   },
   overview: {
@@ -306,6 +304,7 @@ export const text = {
     of: (a: string, b: string) => `${a} of ${b}`,
     devices: "Devices",
     readings: "readings",
+    readingsHead: "Readings",
     change: "Change",
   },
   alerts: {

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { type Alert, type DeviceRow, Problem, type Reading, call, devicePath, explain, useLoad } from "../api";
-import { leaves, localTime, shown, unitOf, value as shownValue } from "../format";
+import { declareUnits, leaves, localTime, shown, unitOf, value as shownValue } from "../format";
 import { Bars } from "../parts/Bars";
 import { Confirm, Dialog } from "../parts/Dialog";
 import { Icon } from "../parts/Icon";
@@ -26,7 +26,7 @@ const presets: [string, number][] = [
 const rawSecondsMax = 3 * 3600;
 const readingsMax = 5000;
 const pointsWanted = 800;
-const fieldsShown = 3;
+const fieldsShown = 2;
 const fieldsMax = 6;
 const tablePage = 50;
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -70,6 +70,22 @@ export function DevicePage({ id }: { id: string }) {
     };
     return () => source.close();
   }, [path]);
+
+  // Labels and units that the device's type declares.
+  useEffect(() => {
+    const type = device?.type;
+    if (!type) return;
+    const declare = async () => {
+      const { types } = await call<{ types: string[] }>("/api/v1/device-types");
+      if (!types.includes(type)) return;
+      const declaration = await call<{ fields?: Record<string, { unit?: string }> }>(`/api/v1/device-types/${encodeURIComponent(type)}`);
+      declareUnits(declaration.fields ?? {});
+      setDevice((before) => before && { ...before });
+    };
+    declare().catch(() => {
+      // Without its declaration a field shows the unit its name tells.
+    });
+  }, [device?.type]);
 
   if (missing && !latest)
     return (
@@ -145,7 +161,7 @@ export function DevicePage({ id }: { id: string }) {
 }
 
 function Latest({ reading, live }: { reading: Reading | null; live: boolean }) {
-  const values = reading ? leaves(reading.data).filter(([name]) => !isRadio(name)) : [];
+  const values = reading ? leaves(reading.data).filter(([name]) => !isRadio(name) && name !== "id" && name !== "time") : [];
   return (
     <section class="card latest">
       <div class="card-head">

@@ -195,9 +195,9 @@ function Cells({ row }: { row: DeviceRow | undefined }) {
         {row.alerts && row.alerts.length > 0 && <Pill state={severities.find((s) => row.alerts!.includes(s)) ?? "info"} label={String(row.alerts.length)} />}
         {row.name && <div class="muted small cut">{row.name}</div>}
       </td>
-      <td class="col-value num cut">
+      <td class="col-value cut">
         {numbers(row).map(([name, n]) => (
-          <span class="reading" key={name}>
+          <span class="reading num" key={name}>
             <span class="muted small">{name.split(".").at(-1)}</span> {shownValue(n)} <span class="muted small">{unitOf(name)}</span>
           </span>
         ))}

@@ -165,7 +165,7 @@ export function TrendsPage() {
                   {t.devices}
                 </th>
                 <th scope="col" class="num">
-                  {t.readings}
+                  {t.readingsHead}
                 </th>
                 <th scope="col" class="num">
                   {text.aggregates[aggregate]}
@@ -246,6 +246,7 @@ function draw(now: Trends | null, before: Trends | null, back: number, aggregate
     series: all.map(({ s, shift, label }) => ({
       label,
       dashed: shift > 0,
+      hue: lines.findIndex((line) => line.s.group === s.group),
       values: spread(s, shift, (p) => valueOf(p, aggregate)),
       ...(shift === 0 && s.points[0]?.min !== undefined ? { low: spread(s, 0, (p) => p.min), high: spread(s, 0, (p) => p.max) } : {}),
     })),

@@ -40,7 +40,7 @@ const tones: Record<string, string> = {
   failed: "bad",
   refused: "bad",
   critical: "bad",
-  raised: "bad",
+  raised: "plain",
 };
 
 /** A state in a word and a colour; the word alone says it too. */

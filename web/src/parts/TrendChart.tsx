@@ -4,7 +4,16 @@ import "uplot/dist/uPlot.min.css";
 import { count, value as shownValue } from "../format";
 import { text } from "../text";
 
-export type Series = { label: string; values: (number | null)[]; unit?: string; low?: (number | null)[]; high?: (number | null)[]; dashed?: boolean };
+export type Series = {
+  label: string;
+  values: (number | null)[];
+  unit?: string;
+  low?: (number | null)[];
+  high?: (number | null)[];
+  dashed?: boolean;
+  /** Number of its colour; without it the series' own place. */
+  hue?: number;
+};
 
 /** Something that happened: a line, or a stretch, on the time axis. Seconds since the epoch. */
 export type Mark = { from: number; to?: number; label: string; kind: "critical" | "warning" | "info" };
@@ -124,7 +133,11 @@ function plotOf(element: HTMLElement, latest: { current: TrendChartProps }): uPl
     font: "12px system-ui, sans-serif",
   };
   const banded = series.map((s, i) => ({ s, i })).filter(({ s }) => s.low && s.high);
-  const hue = (i: number) => colour(colours[i % colours.length]!);
+  const hue = (i: number) => colour(colours[(series[i]?.hue ?? i) % colours.length]!);
+  // Litres and degrees do not share a scale; the first two have an axis, the legend tells the values of all.
+  const scaleOfSeries = series.map((s) => `y ${s.unit || s.label}`);
+  const scales = [...new Set(scaleOfSeries)];
+  const shownScales = scales.length > 0 ? scales : ["y"];
   const plot = new uPlot(
     {
       width: Math.max(240, element.clientWidth),
@@ -133,25 +146,37 @@ function plotOf(element: HTMLElement, latest: { current: TrendChartProps }): uPl
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 }, focus: { prox: 24 } },
       focus: { alpha: 0.35 },
       legend: { live: true },
-      scales: { x: { time: true }, y: { range: (_, min, max) => rangeOf(min, max, zero ?? false) } },
-      axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((t) => (Math.abs(t) >= 1e6 ? count(t) : shownValue(t))) }],
+      scales: {
+        x: { time: true },
+        ...Object.fromEntries(shownScales.map((key) => [key, { range: (_: uPlot, min: number | null, max: number | null) => rangeOf(min, max, zero ?? false) }])),
+      },
+      axes: [
+        { ...axis, values: (_, ticks, __, ___, step) => ticks.map((t) => tickText(t, step)) },
+        ...shownScales.slice(0, 2).map((scale, n): uPlot.Axis => ({
+          ...axis,
+          scale,
+          side: n === 0 ? 3 : 1,
+          size: 62,
+          grid: { ...axis.grid, show: n === 0 },
+          stroke: shownScales.length > 1 ? hue(scaleOfSeries.indexOf(scale)) : axis.stroke,
+          values: (_, ticks) => ticks.map((t) => (Math.abs(t) >= 1e6 ? count(t) : shownValue(t))),
+        })),
+      ],
       series: [
         { value: (_, t) => (t == null ? "" : new Date(t * 1000).toLocaleString()) },
         ...series.map(
           (s, i): uPlot.Series => ({
             label: s.unit ? `${s.label} (${s.unit})` : s.label,
+            scale: scaleOfSeries[i],
             stroke: hue(i),
             width: 1.6,
             dash: s.dashed ? [6, 4] : undefined,
             points: { size: 4, fill: hue(i) },
             spanGaps: false,
-            value: (_, v) => (v == null ? "–" : shownValue(v)),
+            value: (_, v, __, at) => (v == null ? "–" : shownValue(v) + spreadText(latest.current.series[i], at)),
           }),
         ),
-        ...banded.flatMap(({ s }): uPlot.Series[] => [
-          { label: text.chart.high(s.label), stroke: "transparent", points: { show: false }, value: (_, v) => (v == null ? "–" : shownValue(v)) },
-          { label: text.chart.low(s.label), stroke: "transparent", points: { show: false }, value: (_, v) => (v == null ? "–" : shownValue(v)) },
-        ]),
+        ...banded.flatMap(({ i }): uPlot.Series[] => Array<uPlot.Series>(2).fill({ class: "band", scale: scaleOfSeries[i], stroke: "transparent", points: { show: false } })),
       ],
       bands: banded.map(({ i }, n) => ({
         series: [1 + series.length + n * 2, 2 + series.length + n * 2],
@@ -174,6 +199,25 @@ function plotOf(element: HTMLElement, latest: { current: TrendChartProps }): uPl
   plot.setScale("x", scaleOf(latest.current));
   makeMovable(plot, latest);
   return plot;
+}
+
+/** Least and greatest beside an average, where they differ. */
+function spreadText(series: Series | undefined, at: number | null): string {
+  const [low, high] = at === null ? [] : [series?.low?.[at], series?.high?.[at]];
+  return low == null || high == null || low === high ? "" : ` (${shownValue(low)} – ${shownValue(high)})`;
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const dayAndMonth = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const monthAndYear = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric" });
+
+/** The time at a tick as short as the step between ticks allows; midnight is the day. */
+function tickText(seconds: number, step: number): string {
+  const at = new Date(seconds * 1000);
+  if (step >= 28 * 86_400) return monthAndYear.format(at);
+  if (step >= 86_400 || (at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0)) return dayAndMonth.format(at);
+  return (step < 60 ? clockSeconds : clock).format(at);
 }
 
 function rangeOf(min: number | null, max: number | null, zero: boolean): [number, number] {
