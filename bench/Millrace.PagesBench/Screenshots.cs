@@ -23,6 +23,10 @@ internal static class Screenshots
         using var data = new TempFolder();
         await using var server = await ServerProcess.StartAsync(data["data"]);
         await SampleData.FillAsync(server);
+        using var fleet = ServerProcess.Open(
+            "simulate", "--protocol", "udp", "--target", server["udp"].ToString(), "--devices", "2400", "--rate", "600", "--duration", "600s", "--device-prefix", "meter-");
+        // Samples of the last hour are taken every ten seconds; a few of them make a curve.
+        await Task.Delay(TimeSpan.FromSeconds(45), CancellationToken.None);
         using var playwright = await Playwright.CreateAsync();
         await using var browser = await Chromium.LaunchAsync(playwright);
         foreach (var (size, width, height) in Sizes)
@@ -43,6 +47,7 @@ internal static class Screenshots
         await using (var empty = await ServerProcess.StartAsync(data["empty"], "--set", "Security:Mode=token"))
         await using (var context = await browser.NewContextAsync())
             await TakeAsync(context, empty, "/", "input", Path.Combine(folder, "sign-in-desktop-light.jpg"));
+        fleet.Kill();
         Console.WriteLine($"{Directory.GetFiles(folder).Length} pictures, {Directory.GetFiles(folder).Sum(f => new FileInfo(f).Length) / 1024} KiB in {folder}");
         return 0;
     }

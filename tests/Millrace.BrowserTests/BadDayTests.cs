@@ -23,6 +23,27 @@ public class BadDayTests(Browser browser)
     }
 
     [Fact]
+    public async Task On_a_slow_network_a_page_says_that_it_waits_and_then_shows_what_came()
+    {
+        await using var visit = await Visit.BeginAsync(browser);
+        visit.Server.SendReadings("m1:1");
+        await visit.Server.UntilAsync("/api/v1/status", s => s.GetProperty("devices").GetInt64() == 1);
+        var let = new TaskCompletionSource();
+        await visit.Page.RouteAsync("**/api/v1/devices?*", async route =>
+        {
+            await let.Task;
+            await route.ContinueAsync();
+        });
+
+        await visit.GoAsync("/devices");
+        await Expect(visit.Page.GetByText("Searching…")).ToBeVisibleAsync();
+        let.SetResult();
+
+        await Expect(visit.Page.GetByRole(AriaRole.Link, new PageGetByRoleOptions { Name = "m1" })).ToBeVisibleAsync();
+        visit.AssertQuiet();
+    }
+
+    [Fact]
     public async Task A_name_full_of_markup_is_text()
     {
         const string Name = "<img src=x onerror=\"document.title='owned'\"><b>x</b>";

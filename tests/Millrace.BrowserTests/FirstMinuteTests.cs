@@ -36,6 +36,39 @@ public class FirstMinuteTests(Browser browser)
         visit.AssertQuiet();
     }
 
+    [Theory]
+    [InlineData("/", ".ledger tbody tr")]
+    [InlineData("/devices", ".virtual tbody tr a")]
+    [InlineData("/devices/m1?range=15m", ".chart canvas")]
+    public async Task Nothing_jumps_while_readings_come_in(string path, string ready)
+    {
+        await using var visit = await Visit.BeginAsync(browser);
+        visit.Server.SendReadings([.. Enumerable.Range(0, 50).Select(i => $"m{i}:1")]);
+        await visit.Server.UntilAsync("/api/v1/status", s => s.GetProperty("devices").GetInt64() == 50);
+        await visit.GoAsync(path);
+        await Expect(visit.Page.Locator(ready).First).ToBeVisibleAsync();
+        var watching = visit.Page.EvaluateAsync<double>(
+            """
+            events => new Promise(done => {
+              let moved = 0, seen = 0;
+              new PerformanceObserver(list => { for (const shift of list.getEntries()) moved += shift.value; }).observe({ type: "layout-shift" });
+              const channel = new BroadcastChannel("millrace-overview");
+              const told = () => ++seen >= events && done(moved);
+              channel.onmessage = told;
+              new EventSource("/api/v1/events").addEventListener("overview", told);
+            })
+            """, 6);
+
+        while (!watching.IsCompleted)
+        {
+            visit.Server.SendReadings("m1:12345.678", "m2:2");
+            await Task.WhenAny(watching, Task.Delay(100, CancellationToken.None));
+        }
+
+        Assert.InRange(await watching, 0, 0.02);
+        visit.AssertQuiet();
+    }
+
     [Fact]
     public async Task An_unknown_address_and_a_reload_deep_inside_show_a_page()
     {

@@ -62,6 +62,8 @@ class List {
   private loading = new Set<number>();
   private shown: [number, number] = [0, 0];
   private left = false;
+  /** Whether the server lets any place be asked for. */
+  private skips = false;
 
   constructor(
     readonly key: string,
@@ -81,25 +83,26 @@ class List {
     this.total = page.total;
     this.rows = page.devices;
     this.next = page.next;
-    if (page.total !== null && this.isById) {
+    this.skips = page.total !== null && this.isById;
+    if (this.skips) {
       this.pages.set(0, page.devices);
-      this.count = Math.max(page.total, page.devices.length);
+      this.count = Math.max(page.total ?? 0, page.devices.length);
     } else {
       this.spread();
     }
     this.done();
-    if (this.rows.length < pageSize) await this.more();
+    if (!this.skips && this.rows.length < pageSize) await this.more();
   }
 
   view(first: number, end: number): void {
     this.shown = [first, end];
-    if (this.total !== null && this.isById) void this.fill();
+    if (this.skips) void this.fill();
     else if (end + pageSize / 2 >= this.rows.length) void this.more();
   }
 
   /** The pages in view once more: when devices were heard changes all the time. */
   async refresh(): Promise<void> {
-    if (this.total === null || !this.isById) {
+    if (!this.skips || this.count === 0) {
       if (this.shown[0] < pageSize && this.rows.length <= pageSize) await this.begin();
       return;
     }
@@ -161,7 +164,7 @@ class List {
     this.pages.clear();
     for (let i = 0; i < this.rows.length; i += pageSize) this.pages.set(i / pageSize, this.rows.slice(i, i + pageSize));
     this.count = this.rows.length;
-    if (!this.next && this.total === null) this.total = this.rows.length;
+    if (!this.next) this.total = this.rows.length;
   }
 
   private done(): void {

@@ -165,7 +165,7 @@ export function AlertsPage() {
                     <td>
                       <Pill state={alert.severity} />
                     </td>
-                    <td>
+                    <td class="message">
                       <button type="button" class="link strong" onClick={() => setShownId(String(alert.id))}>
                         {alert.message}
                       </button>

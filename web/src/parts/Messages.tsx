@@ -31,7 +31,7 @@ const tones: Record<string, string> = {
   starting: "info",
   acknowledged: "info",
   info: "info",
-  stopped: "plain",
+  stopped: "neutral",
   waiting: "warn",
   retrying: "warn",
   restarting: "warn",
@@ -40,10 +40,10 @@ const tones: Record<string, string> = {
   failed: "bad",
   refused: "bad",
   critical: "bad",
-  raised: "plain",
+  raised: "neutral",
 };
 
 /** A state in a word and a colour; the word alone says it too. */
 export function Pill({ state, label }: { state: string; label?: string }) {
-  return <span class={`pill ${tones[state] ?? "plain"}`}>{label ?? text.states[state] ?? state}</span>;
+  return <span class={`pill ${tones[state] ?? "neutral"}`}>{label ?? text.states[state] ?? state}</span>;
 }

@@ -142,7 +142,7 @@ function plotOf(element: HTMLElement, latest: { current: TrendChartProps }): uPl
     {
       width: Math.max(240, element.clientWidth),
       height,
-      padding: [8, 12, 0, 0],
+      padding: [8, shownScales.length > 1 ? 0 : 30, 0, 0],
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 }, focus: { prox: 24 } },
       focus: { alpha: 0.35 },
       legend: { live: true },
@@ -176,7 +176,7 @@ function plotOf(element: HTMLElement, latest: { current: TrendChartProps }): uPl
             value: (_, v, __, at) => (v == null ? "–" : shownValue(v) + spreadText(latest.current.series[i], at)),
           }),
         ),
-        ...banded.flatMap(({ i }): uPlot.Series[] => Array<uPlot.Series>(2).fill({ class: "band", scale: scaleOfSeries[i], stroke: "transparent", points: { show: false } })),
+        ...banded.flatMap(({ i }): uPlot.Series[] => Array.from({ length: 2 }, () => ({ class: "band", scale: scaleOfSeries[i], stroke: "transparent", points: { show: false } }))),
       ],
       bands: banded.map(({ i }, n) => ({
         series: [1 + series.length + n * 2, 2 + series.length + n * 2],
