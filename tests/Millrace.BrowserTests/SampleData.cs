@@ -9,6 +9,7 @@ internal static class SampleData
 {
     private const int Meters = 60;
     private static readonly string[] ById = ["id"];
+    private static readonly string[] Types = ["gas-meter-4", "gas-meter-6"];
     private static readonly string[] Places = ["north", "south", "harbour", "old-town"];
 
     /// <summary>Every page with a selector of what it shows once it is filled.</summary>
@@ -30,6 +31,15 @@ internal static class SampleData
     public static async Task FillAsync(ServerProcess server)
     {
         await server.PostAsync("/api/v1/devices/import", Register(), "text/csv");
+        foreach (var type in Types)
+        {
+            await server.PutAsync($"/api/v1/device-types/{type}", new
+            {
+                fields = new { register = new { unit = "m³", register = new { digits = 8, resolution = 0.001, maxPerHour = 10 } }, credit = new { unit = "m³" } },
+                expectedInterval = "15m",
+            });
+        }
+
         await server.PutAsync("/api/v1/jobs/low-credit", new
         {
             query = "-- Low credit\nSELECT id, credit INTO low FROM telemetry WHERE credit < 20\n",
@@ -61,7 +71,7 @@ internal static class SampleData
     {
         var csv = new StringBuilder("id,name,type,tags\n");
         for (var i = 0; i < Meters; i++)
-            csv.Append(CultureInfo.InvariantCulture, $"gas-{i:0000},{Places[i % 4]} {100 + i},{(i % 3 == 0 ? "gas-meter-4" : "gas-meter-6")},{Places[i % 4]}{(i % 7 == 0 ? ";prepaid" : "")}\n");
+            csv.Append(CultureInfo.InvariantCulture, $"gas-{i:0000},{Places[i % 4]} {100 + i},{Types[i % 3 == 0 ? 0 : 1]},{Places[i % 4]}{(i % 7 == 0 ? ";prepaid" : "")}\n");
         return csv.ToString();
     }
 

@@ -143,7 +143,7 @@ class List {
   }
 
   private async more(): Promise<void> {
-    if (this.loading.has(-1)) return;
+    if (!this.next || this.loading.has(-1)) return;
     this.loading.add(-1);
     for (let empty = 0; this.next && !this.left && empty < emptyAnswersMax && this.shown[1] + pageSize / 2 >= this.rows.length; ) {
       this.searching = true;

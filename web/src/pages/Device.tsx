@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { type Alert, type DeviceRow, Problem, type Reading, call, devicePath, explain, useLoad } from "../api";
-import { declareUnits, leaves, localTime, shown, unitOf, value as shownValue } from "../format";
+import { declareUnits, leaves, localTime, percent, shown, unitOf, value as shownValue } from "../format";
 import { Bars } from "../parts/Bars";
 import { Confirm, Dialog } from "../parts/Dialog";
 import { Icon } from "../parts/Icon";
@@ -39,6 +39,7 @@ export function DevicePage({ id }: { id: string }) {
   const [live, setLive] = useState(false);
   const [missing, setMissing] = useState(false);
   const [problem, setProblem] = useState("");
+  const [registers, setRegisters] = useState<string[]>([]);
   const [dialog, setDialog] = useState<"token" | "edit" | "remove" | null>(null);
   const mayOperate = useMay("operate");
   const { data: alerts } = useLoad<{ alerts: Alert[] }>(`/api/v1/alerts?device=${encodeURIComponent(id)}&limit=100`, 10_000);
@@ -78,9 +79,9 @@ export function DevicePage({ id }: { id: string }) {
     const declare = async () => {
       const { types } = await call<{ types: string[] }>("/api/v1/device-types");
       if (!types.includes(type)) return;
-      const declaration = await call<{ fields?: Record<string, { unit?: string }> }>(`/api/v1/device-types/${encodeURIComponent(type)}`);
-      declareUnits(declaration.fields ?? {});
-      setDevice((before) => before && { ...before });
+      const { fields = {} } = await call<{ fields?: Record<string, { unit?: string; register?: unknown }> }>(`/api/v1/device-types/${encodeURIComponent(type)}`);
+      declareUnits(fields);
+      setRegisters(Object.keys(fields).filter((name) => fields[name]!.register));
     };
     declare().catch(() => {
       // Without its declaration a field shows the unit its name tells.
@@ -139,7 +140,7 @@ export function DevicePage({ id }: { id: string }) {
         {latest && <Radio data={latest.data} />}
       </div>
       <Chart path={path} id={id} latest={latest} fresh={fresh} alerts={alerts?.alerts ?? []} />
-      {latest && <Consumption path={path} data={latest.data} />}
+      {latest && <Consumption key={registers.join()} path={path} data={latest.data} declared={registers} />}
       <RawReadings path={path} id={id} fresh={fresh} />
       {dialog === "token" && <TokenDialog path={path} hasToken={device?.hasToken ?? false} close={() => { setDialog(null); void loadDevice(); }} />}
       {dialog === "edit" && device && <EditDialog path={path} device={device} close={() => setDialog(null)} changed={setDevice} />}
@@ -429,25 +430,39 @@ function changeMarks(readings: Reading[]): Mark[] {
 const registerName = /(^|\.)(used|register|counter|total|volume|energy|consumption|reading|index)$/i;
 const daysShown = 30;
 
-/** Use by local day of a register: the sum of its rises. */
-function Consumption({ path, data }: { path: string; data: Record<string, unknown> }) {
-  const registers = leaves(data).filter(([name, value]) => registerName.test(name) && typeof value === "number").map(([name]) => name);
+type Use = Points & { balance?: { readings: number; broken: number }; completeness?: { share: number } };
+
+/** Use by local day: of a register that the device's type declares as it is defined there, of others the sum of their rises. */
+function Consumption({ path, data, declared }: { path: string; data: Record<string, unknown>; declared: string[] }) {
+  const named = leaves(data).filter(([name, value]) => registerName.test(name) && typeof value === "number").map(([name]) => name);
+  const registers = declared.length > 0 ? declared : named;
   const [register, setRegister] = useState(registers[0] ?? "");
   const from = new Date(new Date().setHours(0, 0, 0, 0) - (daysShown - 1) * 86_400_000).toISOString();
-  const query = new URLSearchParams({ interval: "1d", aggregate: "rise", fields: register, tz: zone, from });
-  const { data: answer } = useLoad<Points>(register ? `${path}/history?${query}` : null, 60_000);
+  const query = new URLSearchParams({ interval: "1d", aggregate: declared.length > 0 ? "use" : "rise", fields: register, tz: zone, from });
+  const { data: answer } = useLoad<Use>(register ? `${path}/history?${query}` : null, 60_000);
   if (!register || !answer?.points) return null;
   const unit = unitOf(register);
   const bars = answer.points.map((point) => {
     const day = new Date(point.time);
     const used = numberOf(point[register]);
-    return { label: day.toLocaleDateString(undefined, { day: "numeric", month: "short" }), value: used, title: `${day.toLocaleDateString()}: ${used === null ? "–" : shownValue(used)} ${unit}` };
+    const quality = (point["quality"] as Record<string, string> | undefined)?.[register];
+    return {
+      label: day.toLocaleDateString(undefined, { day: "numeric", month: "short" }),
+      value: used,
+      doubtful: quality !== undefined,
+      title: `${day.toLocaleDateString()}: ${used === null ? "–" : shownValue(used)} ${unit} ${quality ?? ""}`,
+    };
   });
   return (
     <section class="card">
       <div class="card-head">
         <h2>{t.consumption}</h2>
-        <span class="muted small">{t.consumptionText}</span>
+        <span class="muted small">
+          {t.consumptionText}
+          {answer.completeness && ` · ${t.complete(percent(answer.completeness.share))}`}
+          {bars.some((bar) => bar.doubtful) && ` · ${t.estimated}`}
+        </span>
+        {answer.balance && answer.balance.broken > 0 && <span class="warn-text small">{t.unbalanced(answer.balance.broken)}</span>}
         {registers.length > 1 && (
           <label class="inline push">
             {t.register}
@@ -475,13 +490,19 @@ function RawReadings({ path, id, fresh }: { path: string; id: string; fresh: Rea
     const from = new Date(Date.now() - 86_400_000).toISOString();
     call<{ readings: Reading[] }>(`${path}/history?from=${from}&limit=2000`).then((page) => setReadings(page.readings), () => {});
   }, [path]);
+  // Rows under somebody's eyes stay where they are: what is new waits until it is asked for.
   const known = new Set(readings.map((r) => `${r.partition}:${r.sequence}`));
-  const rows = [...readings, ...fresh.filter((r) => !known.has(`${r.partition}:${r.sequence}`))].reverse();
+  const waiting = fresh.filter((r) => !known.has(`${r.partition}:${r.sequence}`));
+  const rows = [...readings].reverse();
   return (
     <section class="card flush">
       <div class="card-head padded">
         <h2>{t.raw}</h2>
-        <button type="button" class="button small push" onClick={() => setExporting(true)}>
+        <span class="push" />
+        <button type="button" class="button small" disabled={waiting.length === 0} onClick={() => setReadings([...readings, ...waiting])}>
+          <Icon name="up" /> {t.newRows(waiting.length)}
+        </button>
+        <button type="button" class="button small" onClick={() => setExporting(true)}>
           <Icon name="download" /> {t.export}
         </button>
       </div>
