@@ -281,11 +281,12 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         }
         else
         {
-            foreach (var stream in reader.Streams)
+            for (var index = 0; index < reader.Streams.Count; index++)
             {
-                // A stream may have released events that waited.
-                BeginEvent(origin, reader.Direct);
-                stream.Push(row, origin, payload);
+                // The stream before may have released events that waited.
+                if (index > 0)
+                    BeginEvent(origin, reader.Direct);
+                reader.Streams[index].Push(row, origin, payload);
             }
         }
 

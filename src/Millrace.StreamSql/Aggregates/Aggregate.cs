@@ -53,10 +53,12 @@ internal abstract class Aggregate
 internal sealed class AggregateSet
 {
     private readonly Aggregate[] all;
+    private readonly Aggregate[] referring;
 
     public AggregateSet(Aggregate[] all)
     {
         this.all = all;
+        referring = Array.FindAll(all, a => a.References > 0);
         foreach (var aggregate in all)
         {
             aggregate.FirstWord = Words;
@@ -97,9 +99,7 @@ internal sealed class AggregateSet
 
     public bool NeedsReferences(ReadOnlySpan<Value> arguments)
     {
-        if (References == 0)
-            return false;
-        foreach (var aggregate in all)
+        foreach (var aggregate in referring)
         {
             if (aggregate.NeedsReferences(arguments.Slice(aggregate.FirstArgument, aggregate.Arguments.Length)))
                 return true;
@@ -120,6 +120,12 @@ internal sealed class AggregateSet
                     continue;
                 case SumAggregate sum:
                     sum.Add(words.Slice(sum.FirstWord, SumAggregate.WordCount), [], arguments.Slice(sum.FirstArgument, 1));
+                    continue;
+                case ExtremeAggregate extreme:
+                    extreme.Add(
+                        words.Slice(extreme.FirstWord, ExtremeAggregate.WordCount),
+                        references.IsEmpty ? [] : references.Slice(extreme.FirstReference, 1),
+                        arguments.Slice(extreme.FirstArgument, 1));
                     continue;
                 default:
                     break;

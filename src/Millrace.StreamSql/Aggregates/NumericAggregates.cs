@@ -153,7 +153,9 @@ internal sealed class VarianceAggregate(bool population, bool root) : Aggregate
 /// <summary>MIN and MAX of numbers, datetimes and strings. Words: kind (0: none yet) and bits; text is a reference.</summary>
 internal sealed class ExtremeAggregate(bool largest) : Aggregate
 {
-    public override int Words => 2;
+    public const int WordCount = 2;
+
+    public override int Words => WordCount;
 
     public override int References => 1;
 

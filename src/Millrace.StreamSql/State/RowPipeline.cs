@@ -10,10 +10,10 @@ namespace Millrace.StreamSql.State;
 internal sealed class RowPipeline(int argumentCount)
 {
     /// <summary>Rows that wait at most.</summary>
-    public const int Depth = 16;
+    public const int Depth = 32;
 
     /// <summary>So many rows after a key's slot was asked for, its record is.</summary>
-    public const int RecordAfter = 8;
+    public const int RecordAfter = 16;
 
     /// <summary>Tables with fewer keys are in the cache anyway.</summary>
     public const int KeysMin = 2048;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace Millrace.StreamSql.Values;
 
@@ -64,9 +65,11 @@ internal static class IsoTime
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool AreDigits(ulong bytes) => ((bytes | (bytes + 0x7676767676767676)) & 0x8080808080808080) == 0;
 
     /// <summary>The number that the two lowest bytes are the digits of.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong TwoDigits(ulong bytes) => ((bytes & 15) * 10) + ((bytes >> 8) & 15);
 
     private static bool TryParseAny(ReadOnlySpan<byte> text, out long ticks)
@@ -198,6 +201,7 @@ internal static class IsoTime
     private static int DaysInMonth(int year, int month)
         => month == 2 && IsLeap(year) ? 29 : DaysBefore[month] - DaysBefore[month - 1];
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static long DaysTo(int year, int month, int day)
     {
         var before = year - 1;
