@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Millrace.Commands;
 using Millrace.Core;
 
@@ -9,9 +10,9 @@ foreach (var command in CommandList.All())
 var parsed = root.Parse(args.Length == 0 ? ["serve"] : args);
 if (parsed.Errors.Count > 0)
 {
-    foreach (var error in parsed.Errors)
-        Console.Error.WriteLine($"millrace: {error.Message}");
-    Console.Error.WriteLine("millrace: see millrace --help");
+    // The last one says what stands there; an earlier one may only say what was expected in its place.
+    var message = string.Join(' ', parsed.Errors[^1].Message.Split((char[])['\r', '\n', '\t', ' '], StringSplitOptions.RemoveEmptyEntries));
+    Console.Error.WriteLine($"millrace: {message.TrimEnd('.')}; see millrace {string.Concat(NamesOf(parsed.CommandResult).Select(name => name + " "))}--help");
     return ExitCode.WrongUsage;
 }
 
@@ -31,3 +32,6 @@ catch (Exception e) when (e is StartException or CommandException)
     Console.Error.WriteLine($"millrace: {e.Message}");
     return ExitCode.Failed;
 }
+
+static IEnumerable<string> NamesOf(CommandResult command) =>
+    command.Parent is CommandResult parent ? NamesOf(parent).Append(command.Command.Name) : [];

@@ -61,4 +61,44 @@ public class CommandTests
         var free = await ServerProcess.RunAsync(["doctor", "--data", folder["data"], .. ports]);
         Assert.True(free.ExitCode == 0, free.Output + free.Errors);
     }
+
+    [Theory]
+    [InlineData(2, "'nonsense'", "nonsense")]
+    [InlineData(2, "see millrace export --help", "export", "--output", "x", "--format", "xml")]
+    [InlineData(2, "--set nonsense is not Section:Key=Value", "serve", "--set", "nonsense")]
+    [InlineData(2, "is not an http or https address", "status", "--server", "foo://x")]
+    [InlineData(2, "is not HOST:PORT", "simulate", "--target", "nowhere")]
+    [InlineData(1, "no server answers", "status", "--server", "127.0.0.1:1")]
+    [InlineData(1, "no server answers", "alerts", "list", "--server", "127.0.0.1:1")]
+    [InlineData(1, "is not there", "devices", "import", "nowhere.csv")]
+    [InlineData(1, "there is no such settings file", "serve", "--config", "nowhere.json")]
+    [InlineData(1, "is not a server's data folder", "log", "dump", "--data", "nowhere")]
+    [InlineData(1, "is not a server's data folder", "backup", "--data", "nowhere", "--output", "x")]
+    [InlineData(1, "is not there", "restore", "--input", "nowhere", "--data", "x")]
+    public async Task A_mistake_is_told_in_one_line_that_says_how_to_mend_it(int exitCode, string says, params string[] arguments)
+    {
+        var run = await ServerProcess.RunAsync(arguments);
+
+        Assert.Equal(exitCode, run.ExitCode);
+        Assert.StartsWith("millrace: ", run.Errors);
+        Assert.Contains(says, run.Errors);
+        Assert.Single(run.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
+    public async Task Without_the_token_the_commands_say_where_it_is()
+    {
+        using var folder = new TempFolder();
+        await using var server = await ServerProcess.StartAsync(folder["data"], "--set", "Security:Mode=token");
+        await File.WriteAllTextAsync(folder["some.csv"], "id,value\nm,1\n");
+        var url = $"http://{server["http"]}";
+
+        foreach (var arguments in (string[][])[["status"], ["devices", "list"], ["alerts", "list"], ["import", folder["some.csv"]]])
+        {
+            var run = await ServerProcess.RunAsync([.. arguments, "--server", url]);
+            Assert.Equal(1, run.ExitCode);
+            Assert.Contains("MILLRACE_TOKEN", run.Errors);
+            Assert.Single(run.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        }
+    }
 }

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Configuration;
+using Millrace.Commands;
 using Millrace.Core;
 
 namespace Millrace.Settings;
@@ -8,7 +9,8 @@ internal static class ConfigurationSources
 {
     public const string EnvironmentPrefix = "MILLRACE__";
 
-    /// <exception cref="StartException">The file is missing or not readable as JSON or INI, or a --set is malformed.</exception>
+    /// <exception cref="StartException">The file is missing or not readable as JSON or INI.</exception>
+    /// <exception cref="UsageException">A --set is malformed.</exception>
     public static IConfigurationRoot Read(string? configFile, IReadOnlyList<string> sets)
     {
         var builder = new ConfigurationBuilder();
@@ -49,7 +51,7 @@ internal static class ConfigurationSources
     {
         var equals = text.IndexOf('=');
         if (equals <= 0)
-            throw new StartException($"--set {text}: must be Section:Key=Value");
+            throw new UsageException([$"--set {text} is not Section:Key=Value, as --set Log:Partitions=8"]);
         return KeyValuePair.Create(text[..equals].Trim(), (string?)text[(equals + 1)..]);
     }
 }

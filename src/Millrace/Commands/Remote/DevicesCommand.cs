@@ -88,9 +88,13 @@ internal static class DevicesCommand
             {
                 text = path == "-" ? await Console.In.ReadToEndAsync(cancel) : await File.ReadAllTextAsync(path, cancel);
             }
+            catch (FileNotFoundException e)
+            {
+                throw new CommandException($"{path} is not there; give a CSV or JSON file, or - for standard input", e);
+            }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                throw new CommandException($"{path}: {e.Message}");
+                throw new CommandException($"{path}: {e.Message}", e);
             }
 
             var (added, changed, rejected, offset) = (0L, 0L, 0L, 0L);

@@ -113,6 +113,8 @@ internal static class SimulateCommand
 
         var address = await Simulation.ResolveAsync(options.Host, cancel);
         using var simulation = new Simulation(options, address, TimeProvider.System);
+        if (!await simulation.IsAnsweredAsync(cancel))
+            Console.Error.WriteLine($"millrace: nobody answers at {options.Host}:{options.Port} yet; trying until somebody does: start millrace serve, or name another --target HOST:PORT");
         using var ended = new CancellationTokenSource();
         var started = Stopwatch.GetTimestamp();
         var showing = ShowAsync(simulation, options, started, ended.Token);

@@ -8,6 +8,7 @@ namespace Millrace.Commands.Simulate;
 internal sealed class Simulation : IDisposable
 {
     private readonly SimulationOptions _options;
+    private readonly IPEndPoint _target;
     private readonly SenderContext _context;
     private readonly ISender[] _senders;
 
@@ -17,9 +18,9 @@ internal sealed class Simulation : IDisposable
         var fleet = Fleet.Create(options);
         var acknowledged = options.AcknowledgedFile is { } path ? new AcknowledgedFile(path) : null;
         _context = new SenderContext(options, fleet, Tally, acknowledged, time);
-        var target = new IPEndPoint(address, options.Port);
+        _target = new IPEndPoint(address, options.Port);
         var count = Math.Min(options.Connections, fleet.Devices);
-        _senders = [.. Enumerable.Range(0, count).Select(i => CreateSender(target, Schedule.Create(options, fleet.Devices, i, count), i))];
+        _senders = [.. Enumerable.Range(0, count).Select(i => CreateSender(_target, Schedule.Create(options, fleet.Devices, i, count), i))];
     }
 
     public SendTally Tally { get; } = new();
@@ -40,6 +41,23 @@ internal sealed class Simulation : IDisposable
         catch (SocketException e)
         {
             throw new StartException($"{host} cannot be resolved: {e.Message}. Give an address or a known name as --target.", e);
+        }
+    }
+
+    /// <summary>Whether somebody listens now; with UDP nobody can tell.</summary>
+    public async Task<bool> IsAnsweredAsync(CancellationToken cancel)
+    {
+        if (_options.Protocol == SimulatedProtocol.Udp)
+            return true;
+        try
+        {
+            using var probe = new Socket(_target.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            await probe.ConnectAsync(_target, cancel);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
         }
     }
 
