@@ -201,16 +201,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
 
     private void Project(Row row)
     {
-        var columns = program.Columns;
-        var target = result.Columns;
-        for (var index = 0; index < columns.Length; index++)
-        {
-            if (columns[index] is ColumnNode column)
-                target[index] = parts[column.Source].Columns[column.Column];
-            else
-                columns[index].Evaluate(frame, out target[index]);
-        }
-
+        EvaluateColumns(frame);
         if (frame.Error is not null)
         {
             failures.Fail(query, row, frame.Error);
@@ -220,6 +211,20 @@ internal sealed class SelectOperator : Operator, IWindowResults
         result.Time = row.Time;
         result.Event = row.Event;
         EmitResult();
+    }
+
+    /// <summary>Most columns are copied from a source.</summary>
+    private void EvaluateColumns(Frame from)
+    {
+        var columns = program.Columns;
+        var target = result.Columns;
+        for (var index = 0; index < columns.Length; index++)
+        {
+            if (columns[index] is ColumnNode column)
+                target[index] = from.Sources[column.Source].Columns[column.Column];
+            else
+                columns[index].Evaluate(from, out target[index]);
+        }
     }
 
     private void EmitResult()
@@ -447,8 +452,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
             return;
         }
 
-        for (var index = 0; index < program.Columns.Length; index++)
-            program.Columns[index].Evaluate(groupFrame, out result.Columns[index]);
+        EvaluateColumns(groupFrame);
         if (groupFrame.Error is not null)
         {
             failures.Fail(query, row, groupFrame.Error);
