@@ -637,7 +637,7 @@ internal sealed class Binder
         var keys = keyExpressions.Select(k => expressions.Bind(k, keyPlace)).ToArray();
         var group = new GroupScope
         {
-            Keys = keyExpressions,
+            KeyNodes = keys,
             KeyTexts = [.. keyExpressions.Select(k => ExprText.Of(k, scope.OnlyAlias))],
             IdColumn = keys.Length,
         };

@@ -74,11 +74,31 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
 
     private static Node? KeyOf(Expr expression, GroupScope group, Place place)
     {
-        // System.Timestamp() is the window's end even where it is also a key.
-        if (expression is LiteralExpr || IsTimestamp(expression))
-            return null;
-        var index = group.KeyTexts.IndexOf(ExprText.Of(expression, place.Scope.OnlyAlias));
+        var index = KeyIndex(expression, group, place);
         return index < 0 ? null : new ColumnNode(0, index);
+    }
+
+    /// <summary>−1: no key. System.Timestamp() is the window's end even where it is also a key.</summary>
+    private static int KeyIndex(Expr expression, GroupScope group, Place place)
+        => expression is LiteralExpr || IsTimestamp(expression) ? -1 : group.KeyTexts.IndexOf(ExprText.Of(expression, place.Scope.OnlyAlias));
+
+    /// <summary>
+    /// Binds what is asked for its type. 1 and 1.0 are one key, which reads back as bigint: where that makes a difference the
+    /// first row's value of the key is kept as MIN keeps it.
+    /// </summary>
+    private Node BindTyped(Expr expression, Place place)
+    {
+        if (place.Group is not { } group || KeyIndex(expression, group, place) is not (>= 0 and var key))
+            return Bind(expression, place);
+        var text = $"value of key {key}";
+        if (!group.ByText.TryGetValue(text, out var index))
+        {
+            group.Aggregates.Add(new ExtremeAggregate(largest: false) { Arguments = [new ReadNode(group.KeyNodes[key])] });
+            index = group.Aggregates.Count - 1;
+            group.ByText.Add(text, index);
+        }
+
+        return new ColumnNode(0, group.IdColumn + 1 + index);
     }
 
     private Node BindGroupedPath(PathExpr path, Place place)
@@ -170,8 +190,9 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
 
     private Node BindBinary(BinaryExpr binary, Place place)
     {
-        var left = Bind(binary.Left, place);
-        var right = Bind(binary.Right, place);
+        var divides = binary.Symbol == "/";
+        var left = divides ? BindTyped(binary.Left, place) : Bind(binary.Left, place);
+        var right = divides ? BindTyped(binary.Right, place) : Bind(binary.Right, place);
         Arithmetic? arithmetic = binary.Symbol switch
         {
             "+" => Arithmetic.Add,
@@ -318,7 +339,7 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
         {
             arguments[index] = index == 0 && function.FirstIsPart
                 ? BindPart(call.Arguments[0])
-                : Bind(call.Arguments[index], place);
+                : call.Is("GetType") ? BindTyped(call.Arguments[index], place) : Bind(call.Arguments[index], place);
         }
 
         return arguments;

@@ -22,7 +22,8 @@ internal sealed class GroupScope
 {
     public required List<string> KeyTexts { get; init; }
 
-    public required List<Expr> Keys { get; init; }
+    /// <summary>The keys over an input row.</summary>
+    public required Expressions.Node[] KeyNodes { get; init; }
 
     public required int IdColumn { get; init; }
 
