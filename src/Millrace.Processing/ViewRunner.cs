@@ -22,10 +22,10 @@ public sealed class ViewRunner(IReadingLog log, IReadingView view, TimeSpan chec
     private static readonly TimeSpan PauseMax = TimeSpan.FromSeconds(30);
 
     /// <summary>A view gets this long to catch up and save its state when the server stops; beyond it the next start re-reads.</summary>
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(8);
 
     /// <summary>Of that, this much may go into catching up with what listeners took last.</summary>
-    private static readonly TimeSpan CatchUpLimit = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan CatchUpLimit = TimeSpan.FromSeconds(4);
 
     private long _skipped;
     private Task _saving = Task.CompletedTask;

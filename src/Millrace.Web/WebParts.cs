@@ -52,6 +52,9 @@ public sealed record WebParts
     /// <summary>Declarations of device types; null: the web opens the folder by itself.</summary>
     public DeviceTypes? Types { get; init; }
 
+    /// <summary>Takes a device's readings out of the history; null when none is kept.</summary>
+    public IReadingEraser? Eraser { get; init; }
+
     /// <summary>Stream SQL jobs; null: their routes do not exist.</summary>
     public JobHost? Jobs { get; init; }
 

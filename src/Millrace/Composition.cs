@@ -38,7 +38,6 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 {
     private static readonly TimeSpan LatestSnapshotEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan EnrolmentEvery = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan ArchiveEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan TrendsEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan SqlCheckpointEvery = TimeSpan.FromSeconds(5);
 
@@ -47,6 +46,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     private readonly List<ViewRunner> _views = [];
     private readonly List<Func<CancellationToken, Task>> _background = [];
     private readonly Stack<Func<ValueTask>> _closing = [];
+    private ArchiveView? _archive;
 
     /// <exception cref="StartException">Something below the data folder cannot be opened; the message says what to do.</exception>
     public async Task<Server> ComposeAsync(CancellationToken cancel)
@@ -133,11 +133,21 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
     private HistoryParts AddHistory(SegmentLog log, SqliteRegistry registry, DeviceTypes types)
     {
-        if (options.Archive)
-            AddView(log, new ArchiveView(new LocalHistoryStore(folder.History), new ArchiveOptions { Declared = types.ColumnOf }, logs.CreateLogger<ArchiveView>(), time), ArchiveEvery);
+        if (options.History.Archive)
+        {
+            var archive = new ArchiveOptions
+            {
+                Declared = types.ColumnOf,
+                Retention = options.History.RetentionOf,
+                LogRetention = options.Log.RetentionAge,
+            };
+            _archive = new ArchiveView(new LocalHistoryStore(folder.History), archive, logs.CreateLogger<ArchiveView>(), time);
+            AddView(log, _archive, options.History.Flush);
+        }
+
         var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
         AddView(log, groups, TrendsEvery);
-        var reader = options.Archive
+        var reader = options.History.Archive
             ? new ArchiveReader(folder.History, fault => ServerLog.HistoryUnreadable(logs.CreateLogger("Millrace"), fault))
             : null;
         var readings = new DeviceReadings(log, reader);
@@ -148,7 +158,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
             _background.Add(rollups.RunAsync);
         }
 
-        return new HistoryParts(readings, new DeviceTrends(readings, rollups), groups, options.Archive ? "time" : "receivedAt");
+        return new HistoryParts(readings, new DeviceTrends(readings, rollups), groups, options.History.Archive ? "time" : "receivedAt");
     }
 
     private ISqlValueTable? OpenSqlTable()
@@ -261,6 +271,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 History = history,
                 Keeping = () => new LogKeeping(log.Bytes, options.Log.RetentionAge, options.Log.RetentionBytes == 0 ? null : options.Log.RetentionBytes),
                 Types = types,
+                Eraser = _archive,
                 Jobs = jobs,
                 Alerts = alerts,
                 Listeners = () => _listeners,

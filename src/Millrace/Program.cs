@@ -18,8 +18,9 @@ if (parsed.Errors.Count > 0)
 
 try
 {
-    // Signals are the commands' own business: serve drains, the others simply end.
-    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    // Signals are the commands' own business: serve drains, the others simply end. Left to itself the library would end serve two seconds after
+    // SIGTERM, in the middle of saving.
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 }
 catch (UsageException e)
 {

@@ -27,6 +27,9 @@ internal sealed class ArchiveFolder
     /// <summary>Files that a manifest names and that are not there; what they held is not served.</summary>
     public List<string> Missing { get; } = [];
 
+    /// <summary>Devices whose older readings must not be taken in again.</summary>
+    public List<ErasedDevice> Erased { get; } = [];
+
     public IReadOnlyDictionary<string, DayManifest> Days => _days;
 
     public IHistoryStore Store => _store;
@@ -49,6 +52,17 @@ internal sealed class ArchiveFolder
 
     public static string FolderOf(ushort tenant, DateTime time) => $"tenant={tenant}/date={time:yyyy-MM-dd}";
 
+    /// <summary>The tenant of a day's folder.</summary>
+    public static ushort TenantOf(string day) => ushort.Parse(day.AsSpan(7, day.IndexOf('/', StringComparison.Ordinal) - 7), CultureInfo.InvariantCulture);
+
+    /// <summary>Where the hour of a file begins, in µs.</summary>
+    public static long StartOf(string day, ArchivedFile file)
+    {
+        var date = DateTime.ParseExact(
+            day.AsSpan(day.Length - 10), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal);
+        return Micros.FromDateTime(date.AddHours(file.Hour.Length > 5 ? int.Parse(file.Hour.AsSpan(5), CultureInfo.InvariantCulture) : 0));
+    }
+
     public ColumnSet ColumnsOf(ushort tenant)
     {
         if (!_columns.TryGetValue(tenant, out var columns))
@@ -62,7 +76,8 @@ internal sealed class ArchiveFolder
         var columns = _columns.ToDictionary(
             pair => pair.Key.ToString(CultureInfo.InvariantCulture),
             pair => pair.Value.Columns.Select(column => new[] { column.Name, column.Type.ToString() }).ToList());
-        var state = new ArchiveState(Version, position.ToString(), columns, changes, Position?.ToString());
+        Erased.RemoveAll(erased => erased.IsBehind(position));
+        var state = new ArchiveState(Version, position.ToString(), columns, changes, Position?.ToString(), Erased.Count > 0 ? Erased : null);
         _store.Replace(StateFile, JsonSerializer.SerializeToUtf8Bytes(state, ArchiveJson.Default.ArchiveState));
         Position = position.Copy();
         Apply(changes);
@@ -83,10 +98,14 @@ internal sealed class ArchiveFolder
             var files = ReadManifest(_store, day.Key).Files
                 .Where(file => !removed.Contains(file.Name) && !added.Exists(a => a.Name == file.Name)).Concat(added);
             var manifest = new DayManifest(Version, [.. files.OrderBy(file => file.From).ThenBy(file => file.Name, StringComparer.Ordinal)]);
-            _store.Replace($"{day.Key}/{ManifestFile}", JsonSerializer.SerializeToUtf8Bytes(manifest, ArchiveJson.Default.DayManifest));
-            _days[day.Key] = manifest;
+            if (manifest.Files.Count > 0)
+                _store.Replace($"{day.Key}/{ManifestFile}", JsonSerializer.SerializeToUtf8Bytes(manifest, ArchiveJson.Default.DayManifest));
             if (gone.Count > 0)
                 _store.Delete(gone);
+            if (manifest.Files.Count > 0)
+                _days[day.Key] = manifest;
+            else if (_days.Remove(day.Key) || gone.Count > 0)
+                _store.DeleteFolder(day.Key);
         }
     }
 
@@ -151,6 +170,7 @@ internal sealed class ArchiveFolder
                 ColumnsOf(ushort.Parse(tenant, CultureInfo.InvariantCulture)).Restore(column[0], FieldType.Parse(column[1]));
         }
 
+        Erased.AddRange(state.Erased ?? []);
         Apply(state.Pending);
     }
 

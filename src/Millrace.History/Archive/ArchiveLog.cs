@@ -14,6 +14,12 @@ internal static partial class ArchiveLog
     [LoggerMessage(5600, LogLevel.Warning, "Merging files of {Folder} is put off by a minute: {Reason} Nothing is lost; there are only more files.")]
     public static partial void MergeLater(ILogger log, string folder, string reason);
 
+    [LoggerMessage(5601, LogLevel.Information, "Erased device {Device} of tenant {Tenant} from the history: {Readings} readings, {Files} files written again, {Remaining} readings left.")]
+    public static partial void Erased(ILogger log, string device, int tenant, long readings, int files, long remaining);
+
+    [LoggerMessage(5602, LogLevel.Information, "{Files} files of {Days} days of the history were past their retention and are gone.")]
+    public static partial void Retained(ILogger log, int files, int days);
+
     [LoggerMessage(6502, LogLevel.Warning, "Tenant {Tenant} has sent more than {Most} different fields. Further ones are kept in the column rest.")]
     public static partial void FieldsFull(ILogger log, int tenant, int most);
 

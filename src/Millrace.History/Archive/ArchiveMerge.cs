@@ -44,10 +44,11 @@ internal static class ArchiveMerge
         return [];
     }
 
+    /// <param name="without">A device that is left out.</param>
     /// <exception cref="ParquetFormatException">An input is damaged.</exception>
     /// <exception cref="FileNotFoundException">An input is gone.</exception>
     public static ArchivedFile Merge(
-        IHistoryStore store, string day, IReadOnlyList<ArchivedFile> files, int gzipLevel, Func<bool> isAbandoned)
+        IHistoryStore store, string day, IReadOnlyList<ArchivedFile> files, int gzipLevel, Func<bool> isAbandoned, byte[]? without = null)
     {
         var (hour, generation) = (files[0].Hour, files.Max(file => file.Generation) + 1);
         var (from, to) = (files.Min(file => file.From), files.Max(file => file.To));
@@ -56,15 +57,15 @@ internal static class ArchiveMerge
         try
         {
             foreach (var file in files)
-                cursors.Add(new MergeCursor(store, day, file));
+                cursors.Add(new MergeCursor(store, day, file, without));
 
             var fields = cursors.SelectMany(cursor => cursor.Fields).Distinct();
-            using var writer = new HistoryFileWriter(output, $"{day}/{hour}", fields, FileEffort.Merged, gzipLevel);
+            using var writer = new HistoryFileWriter(output, $"{day}/{hour}", fields, cursors.TrueForAll(cursor => cursor.IsMillis), FileEffort.Merged, gzipLevel);
             foreach (var cursor in cursors)
                 cursor.SetPlaces(writer);
             Copy(cursors, writer, isAbandoned);
             var merged = writer.Complete(hour, generation, from, to);
-            return merged.Rows == files.Sum(file => file.Rows)
+            return merged.Rows + cursors.Sum(cursor => cursor.Skipped) == files.Sum(file => file.Rows)
                 ? merged
                 : throw new InvalidDataException($"Merging gave {merged.Rows} rows of {files.Sum(file => file.Rows)} in {day}/{hour}.");
         }

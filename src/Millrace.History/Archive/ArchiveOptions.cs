@@ -23,6 +23,15 @@ public sealed record ArchiveOptions
     /// <summary>zlib level of merged files.</summary>
     public int MergedGzipLevel { get; init; } = 6;
 
+    /// <summary>Merged files of at most so many rows take level 9: where few readings come the time does not matter, and files stay.</summary>
+    public long BestGzipRows { get; init; } = 500_000;
+
+    /// <summary>Age at which a tenant's readings leave the history, by their hour; null for never.</summary>
+    public Func<ushort, TimeSpan?>? Retention { get; init; }
+
+    /// <summary>Age at which readings leave the log: until then it holds what was erased from the history.</summary>
+    public TimeSpan LogRetention { get; init; } = TimeSpan.FromDays(7);
+
     /// <summary>A reading whose time lies further before its arrival than this is kept on the day of its arrival, and no trend counts it.</summary>
     public const int SkewDaysDefault = 400;
 

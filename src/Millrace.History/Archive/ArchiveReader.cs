@@ -188,9 +188,11 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
     {
         try
         {
+            var unit = HistoryFileWriter.UnitOf(file.Columns[HistoryFileWriter.Time]);
             var scan = file.Scan(new ParquetScanOptions
             {
-                Filters = [ParquetFilter.Equal("device", device), ParquetFilter.Between("time", from, to - 1)],
+                // A bound that the division moves towards zero excludes nothing that is wanted.
+                Filters = [ParquetFilter.Equal("device", device), ParquetFilter.Between("time", (from / unit) - 1, ((to - 1) / unit) + 1)],
             });
             var json = new RowJson(file.Columns, scan);
             var view = new System.Buffers.ArrayBufferWriter<byte>(512);
@@ -200,12 +202,13 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
                 var times = scan[HistoryFileWriter.Time].Int64s;
                 for (var row = 0; row < scan.RowCount; row++)
                 {
-                    if (times[row] < from || times[row] >= to || !devices.Bytes(row).SequenceEqual(id))
+                    var time = times[row] * unit;
+                    if (time < from || time >= to || !devices.Bytes(row).SequenceEqual(id))
                         continue;
                     view.ResetWrittenCount();
                     json.Write(row, view);
                     readings.Add(new ArchivedReading(
-                        tenant, device, times[row], scan[HistoryFileWriter.ReceivedAt].Int64s[row],
+                        tenant, device, time, scan[HistoryFileWriter.ReceivedAt].Int64s[row],
                         (int)scan[HistoryFileWriter.Partition].Int64s[row], scan[HistoryFileWriter.Sequence].Int64s[row], view.WrittenSpan.ToArray()));
                 }
             }
@@ -220,6 +223,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
     {
         try
         {
+            var unit = HistoryFileWriter.UnitOf(file.Columns[HistoryFileWriter.Time]);
             List<ParquetFilter> filters = [ParquetFilter.Between("received_at", range.From, range.To - 1)];
             if (Least(range.Since) is var least and > 0)
                 filters.Add(ParquetFilter.Between("sequence", least, null));
@@ -239,7 +243,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
                     if (arrivals[row] >= range.From && arrivals[row] < range.To
                         && !(sequences[row] < range.Since?[partition]) && !(sequences[row] >= range.Until?[partition]))
                     {
-                        sorter.Add(tenant, devices.Bytes(row), times[row], arrivals[row], partition, sequences[row], json, row);
+                        sorter.Add(tenant, devices.Bytes(row), times[row] * unit, arrivals[row], partition, sequences[row], json, row);
                     }
                 }
             }

@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json.Serialization;
+using Millrace.Core;
 
 namespace Millrace.History.Archive;
 
@@ -20,8 +22,23 @@ internal sealed record DayManifest(int Version, List<ArchivedFile> Files);
 internal sealed record PendingChange(string Folder, ArchivedFile? Add, List<string> Remove);
 
 /// <param name="Before">The position before this commit, for readers that come between the commit and the manifests.</param>
+/// <param name="Erased">Devices whose readings below a position are not taken in any more.</param>
 internal sealed record ArchiveState(
-    int Version, string Position, Dictionary<string, List<string[]>> Columns, List<PendingChange> Pending, string? Before = null);
+    int Version, string Position, Dictionary<string, List<string[]>> Columns, List<PendingChange> Pending, string? Before = null,
+    List<ErasedDevice>? Erased = null);
+
+/// <param name="Until">Per partition the first sequence that is kept again.</param>
+internal sealed record ErasedDevice(ushort Tenant, string Device, string Until)
+{
+    private readonly PositionVector _until = PositionVector.Parse(Until);
+    private readonly byte[] _id = Encoding.UTF8.GetBytes(Device);
+
+    public bool Covers(in ReadingRecord record, int partition) =>
+        record.Tenant == Tenant && record.Sequence < _until[partition] && record.Id.SequenceEqual(_id);
+
+    /// <summary>Whether all that it keeps out has been passed by.</summary>
+    public bool IsBehind(PositionVector position) => position.LagBehind(_until) == 0;
+}
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(ArchiveState))]

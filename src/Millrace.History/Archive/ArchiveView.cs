@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Extensions.Logging;
 using Millrace.Core;
 using Millrace.Parquet;
@@ -6,20 +7,28 @@ namespace Millrace.History.Archive;
 
 /// <summary>
 /// The view of the log that keeps every reading as Parquet (docs/formats/history.md). Its position is committed together with its files,
-/// so a crash costs a re-read and no reading stands in the history twice. Files are merged beside; only this view's own thread commits.
+/// so a crash costs a re-read and no reading stands in the history twice. Files are merged and erased from beside; who commits holds the gate.
 /// </summary>
-public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILogger logger, TimeProvider? time = null) : IReadingView
+public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILogger logger, TimeProvider? time = null) : IReadingView, IReadingEraser
 {
     private const long HourMicros = 3600 * Micros.PerSecond;
 
+    /// <summary>How often files past their retention are looked for.</summary>
+    private const long RetentionEvery = 10 * Micros.PerMinute;
+
+    private readonly Lock _gate = new();
+    private readonly Lock _oneEraser = new();
     private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly RowBuffer _buffer = new(options.SkewDaysMax);
     private readonly HashSet<string> _unmergeable = new(StringComparer.Ordinal);
     private readonly HashSet<ushort> _full = [];
+    private IReadingLog? _log;
     private ArchiveFolder? _folder;
     private PositionVector _position = new(0);
     private RunningMerge? _merging;
+    private bool _isErasing;
     private long _mergeAfter;
+    private long _retainAfter;
 
     /// <param name="root">A local folder for the files.</param>
     /// <param name="options">How they are written.</param>
@@ -32,101 +41,270 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
     public string Name => "archive";
 
     /// <summary>Readings in files, by the manifests.</summary>
-    public long RowCount => _folder?.Days.Values.Sum(day => day.Files.Sum(file => file.Rows)) ?? 0;
+    public long RowCount
+    {
+        get
+        {
+            lock (_gate)
+                return _folder?.Days.Values.Sum(day => day.Files.Sum(file => file.Rows)) ?? 0;
+        }
+    }
 
-    public async ValueTask<PositionVector> OpenAsync(IReadingLog log, CancellationToken cancel)
+    public ValueTask<PositionVector> OpenAsync(IReadingLog log, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(log);
-        await AbandonMergeAsync();
-        _buffer.Reset();
-        _folder = ArchiveFolder.Open(store, options.Declared);
-        foreach (var name in _folder.Missing)
-            ArchiveLog.FileMissing(logger, $"{store.Name}/{name}");
+        lock (_gate)
+        {
+            _log = log;
+            AbandonMerge();
+            _buffer.Reset();
+            _folder = ArchiveFolder.Open(store, options.Declared);
+            foreach (var name in _folder.Missing)
+                ArchiveLog.FileMissing(logger, $"{store.Name}/{name}");
 
-        var position = _folder.Position ?? log.Oldest.Copy();
-        if (position.Count != log.PartitionCount)
-            throw new InvalidDataException($"{store.Name} belongs to a log of {position.Count} partitions; this one has {log.PartitionCount}.");
+            var position = _folder.Position ?? log.Oldest.Copy();
+            if (position.Count != log.PartitionCount)
+                throw new InvalidDataException($"{store.Name} belongs to a log of {position.Count} partitions; this one has {log.PartitionCount}.");
 
-        _position = position.Copy();
-        return position;
+            _position = position.Copy();
+            return new(position.Copy());
+        }
     }
 
     public ValueTask ApplyAsync(LogBlock block, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(block);
-        var folder = Folder();
-        block = block.From(_position[block.Partition]);
-        if (block.Count == 0)
-            return default;
-
-        foreach (var record in block)
+        lock (_gate)
         {
-            if (!record.IsForOneJob)
-                _buffer.Add(record, block.Partition, folder.ColumnsOf);
-        }
+            var folder = Folder();
+            block = block.From(_position[block.Partition]);
+            if (block.Count == 0)
+                return default;
 
-        _position[block.Partition] = block.NextSequence;
-        if (_buffer.Count >= options.BufferRows || _buffer.ByteCount >= options.BufferBytes)
-            Flush(cancel);
-        return default;
+            foreach (var record in block)
+            {
+                if (!record.IsForOneJob && (folder.Erased.Count == 0 || !IsErased(folder, record, block.Partition)))
+                    _buffer.Add(record, block.Partition, folder.ColumnsOf);
+            }
+
+            _position[block.Partition] = block.NextSequence;
+            if (_buffer.Count >= options.BufferRows || _buffer.ByteCount >= options.BufferBytes)
+                Flush(cancel);
+            return default;
+        }
     }
 
     /// <summary>At the tail there is time to merge: one hour's files at a time, beside.</summary>
     public ValueTask IdleAsync(CancellationToken cancel)
     {
-        if (_merging is { Work.IsCompleted: true })
-            EndMerge();
-        if (_merging is null && NextMerge() is var (day, files))
-            _merging = new RunningMerge(day, files, isAbandoned => ArchiveMerge.Merge(store, day, files, options.MergedGzipLevel, isAbandoned));
+        lock (_gate)
+        {
+            Retain();
+            if (_merging is { Work.IsCompleted: true })
+                EndMerge();
+            if (_merging is null)
+                BeginMerge();
+        }
+
         return default;
     }
 
-    public async ValueTask CheckpointAsync(PositionVector position, CancellationToken cancel)
+    public ValueTask CheckpointAsync(PositionVector position, CancellationToken cancel)
     {
-        Flush(cancel);
-        if (_merging is { Work.IsCompleted: true })
-            EndMerge();
-        if (cancel.IsCancellationRequested)
-            await AbandonMergeAsync();
+        lock (_gate)
+        {
+            Flush(cancel);
+            if (_merging is { Work.IsCompleted: true })
+                EndMerge();
+        }
+
+        return default;
     }
 
     public void OnLost(LostRange lost)
     {
         ArgumentNullException.ThrowIfNull(lost);
         ArchiveLog.Lost(logger, lost.Partition, lost.From, lost.To);
-        _position[lost.Partition] = Math.Max(_position[lost.Partition], lost.To);
+        lock (_gate)
+            _position[lost.Partition] = Math.Max(_position[lost.Partition], lost.To);
+    }
+
+    public Task<ErasedReadings> EraseAsync(ushort tenant, string device, CancellationToken cancel)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(device);
+        return Task.Run(
+            () =>
+            {
+                lock (_oneEraser)
+                    return Erase(tenant, device, cancel);
+            },
+            cancel);
     }
 
     /// <summary>Merges the files of one hour where there are enough, and waits for it; false when there is nothing to merge.</summary>
     public bool MergeOne()
     {
-        if (_merging is null && NextMerge() is var (day, files))
-            _merging = new RunningMerge(day, files, isAbandoned => ArchiveMerge.Merge(store, day, files, options.MergedGzipLevel, isAbandoned));
-        if (_merging is null)
-            return false;
+        lock (_gate)
+        {
+            if (_merging is null)
+                BeginMerge();
+            if (_merging is null)
+                return false;
 
-        ((IAsyncResult)_merging.Work).AsyncWaitHandle.WaitOne();
-        EndMerge();
-        return true;
+            ((IAsyncResult)_merging.Work).AsyncWaitHandle.WaitOne();
+            EndMerge();
+            return true;
+        }
     }
 
     private ArchiveFolder Folder() => _folder ?? throw new InvalidOperationException("The archive is not open.");
 
-    private (string Day, List<ArchivedFile> Files)? NextMerge()
+    private static bool IsErased(ArchiveFolder folder, in ReadingRecord record, int partition)
+    {
+        foreach (var erased in folder.Erased)
+        {
+            if (erased.Covers(record, partition))
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Writes the files that hold the device again, one after the other and beside what comes in, then searches all of them once more.</summary>
+    private ErasedReadings Erase(ushort tenant, string device, CancellationToken cancel)
+    {
+        var id = Encoding.UTF8.GetBytes(device);
+        List<(string Day, ArchivedFile File)> files;
+        lock (_gate)
+        {
+            var folder = Folder();
+            // Kept with the position, so that a crash does not let in what the log still has.
+            folder.Erased.RemoveAll(erased => erased.Tenant == tenant && erased.Device == device);
+            folder.Erased.Add(new ErasedDevice(tenant, device, _log!.Durable.ToString()));
+            Flush(cancel, isForced: true);
+            AbandonMerge();
+            _isErasing = true;
+            files = FilesOf(tenant);
+        }
+
+        try
+        {
+            var (readings, written) = (0L, 0);
+            foreach (var (day, file) in files)
+            {
+                cancel.ThrowIfCancellationRequested();
+                if (CountDevice($"{day}/{file.Name}", device, id) == 0)
+                    continue;
+                readings += WriteWithout(day, file, id);
+                written++;
+            }
+
+            lock (_gate)
+                files = FilesOf(tenant);
+            var remaining = files.Sum(file => CountDevice($"{file.Day}/{file.File.Name}", device, id));
+            ArchiveLog.Erased(logger, device, tenant, readings, written, remaining);
+            return new ErasedReadings(readings, written, remaining, _time.Now() + (long)options.LogRetention.TotalMicroseconds);
+        }
+        finally
+        {
+            lock (_gate)
+                _isErasing = false;
+        }
+    }
+
+    private List<(string Day, ArchivedFile File)> FilesOf(ushort tenant) =>
+        [.. Folder().Days.Where(day => day.Key.StartsWith($"tenant={tenant}/", StringComparison.Ordinal)).SelectMany(day => day.Value.Files.Select(file => (day.Key, file)))];
+
+    /// <exception cref="ParquetFormatException">The file is damaged: what it holds cannot be told, and erasing must not say otherwise.</exception>
+    private long CountDevice(string name, string device, ReadOnlySpan<byte> id)
+    {
+        using var reader = OpenUnlessGone(name);
+        if (reader is null)
+            return 0;
+
+        var scan = reader.Scan(new ParquetScanOptions { Columns = ["device"], Filters = [ParquetFilter.Equal("device", device)] });
+        long count = 0;
+        while (scan.Read())
+        {
+            for (var row = 0; row < scan.RowCount; row++)
+                count += scan[0].Bytes(row).SequenceEqual(id) ? 1 : 0;
+        }
+
+        return count;
+    }
+
+    private ParquetReader? OpenUnlessGone(string name)
+    {
+        try
+        {
+            return ParquetReader.Open(store.Open(name));
+        }
+        catch (FileNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    private long WriteWithout(string day, ArchivedFile file, byte[] id)
+    {
+        var without = ArchiveMerge.Merge(store, day, [file], GzipLevelOf(file.Rows), () => false, id);
+        lock (_gate)
+        {
+            if (without.Rows > 0)
+                store.Stage($"{day}/{without.Name}");
+            else
+                File.Delete(store.NewFile($"{day}/{without.Name}"));
+            Folder().Commit(Folder().Position!, [new PendingChange(day, without.Rows > 0 ? without : null, [file.Name])]);
+        }
+
+        return file.Rows - without.Rows;
+    }
+
+    /// <summary>Takes away the files whose whole hour is past its retention.</summary>
+    private void Retain()
     {
         var now = _time.Now();
-        if (now < _mergeAfter)
-            return null;
+        if (options.Retention is null || _isErasing || now < _retainAfter)
+            return;
+
+        _retainAfter = now + RetentionEvery;
+        var changes = new List<PendingChange>();
+        foreach (var (day, manifest) in Folder().Days)
+        {
+            if (options.Retention(ArchiveFolder.TenantOf(day)) is not { } age)
+                continue;
+            var old = manifest.Files.FindAll(file => ArchiveFolder.StartOf(day, file) + HourMicros <= now - (long)age.TotalMicroseconds);
+            if (old.Count > 0)
+                changes.Add(new PendingChange(day, null, old.ConvertAll(file => file.Name)));
+        }
+
+        if (changes.Count == 0)
+            return;
+
+        AbandonMerge();
+        Folder().Commit(Folder().Position!, changes);
+        ArchiveLog.Retained(logger, changes.Sum(change => change.Remove.Count), changes.Count);
+    }
+
+    private void BeginMerge()
+    {
+        var now = _time.Now();
+        if (now < _mergeAfter || _isErasing)
+            return;
 
         foreach (var (day, manifest) in Folder().Days)
         {
-            var chosen = ArchiveMerge.Choose(manifest.Files, options, now, file => !_unmergeable.Contains($"{day}/{file.Name}"));
-            if (chosen.Count > 0)
-                return (day, chosen);
-        }
+            var files = ArchiveMerge.Choose(manifest.Files, options, now, file => !_unmergeable.Contains($"{day}/{file.Name}"));
+            if (files.Count == 0)
+                continue;
 
-        return null;
+            var level = GzipLevelOf(files.Sum(file => file.Rows));
+            _merging = new RunningMerge(day, files, isAbandoned => ArchiveMerge.Merge(store, day, files, level, isAbandoned));
+            return;
+        }
     }
+
+    private int GzipLevelOf(long rows) => rows <= options.BestGzipRows ? 9 : options.MergedGzipLevel;
 
     /// <summary>Commits what was merged beside.</summary>
     private void EndMerge()
@@ -178,19 +356,17 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         }
     }
 
-    private async Task AbandonMergeAsync()
+    private void AbandonMerge()
     {
-        if (_merging is not { } merge)
-            return;
+        _merging?.Abandon();
         _merging = null;
-        await merge.AbandonAsync();
     }
 
     /// <summary>Writes what is buffered and commits it with the position that the buffer reaches to.</summary>
-    private void Flush(CancellationToken cancel)
+    private void Flush(CancellationToken cancel, bool isForced = false)
     {
         var folder = Folder();
-        if (_buffer.Count == 0 && folder.Position is { } committed && committed.Equals(_position))
+        if (!isForced && _buffer.Count == 0 && folder.Position is { } committed && committed.Equals(_position))
             return;
 
         var (from, to) = (Total(folder.Position), Total(_position));
@@ -215,8 +391,10 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         var (day, hourName) = (ArchiveFolder.FolderOf(tenant, at), $"hour={at:HH}");
         var name = $"{day}/{ArchivedFile.NameOf(hourName, 0, from, to)}";
         var used = new bool[columns.Columns.Count];
+        var isMillis = true;
         foreach (var row in rows)
         {
+            isMillis &= _buffer[row].Time % 1000 == 0;
             foreach (ref readonly var cell in _buffer.Cells.Cells(_buffer[row].CellStart, _buffer[row].CellEnd))
             {
                 if (cell.Column >= 0)
@@ -225,7 +403,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         }
 
         using var writer = new HistoryFileWriter(
-            store.NewFile(name), $"{day}/{hourName}", columns.Columns.Where((_, i) => used[i]), FileEffort.First, options.FirstGzipLevel);
+            store.NewFile(name), $"{day}/{hourName}", columns.Columns.Where((_, i) => used[i]), isMillis, FileEffort.First, options.FirstGzipLevel);
         var places = columns.Columns.Select((column, i) => used[i] ? writer.PlaceOf(column.Name) : -1).ToArray();
         foreach (var row in rows)
         {
@@ -269,10 +447,12 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
 
         public Task<ArchivedFile> Work { get; }
 
-        public async Task AbandonAsync()
+        /// <summary>Ends it without a result, soon.</summary>
+        public void Abandon()
         {
             _isAbandoned = true;
-            await ((Task)Work).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            ((IAsyncResult)Work).AsyncWaitHandle.WaitOne();
+            _ = Work.Exception; // Seen: it is of no interest any more.
         }
     }
 }

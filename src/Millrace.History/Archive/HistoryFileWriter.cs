@@ -32,6 +32,7 @@ internal sealed class HistoryFileWriter : IDisposable
     private readonly Dictionary<string, int> _places = new(StringComparer.Ordinal);
     private readonly int[] _filled;
     private readonly string _folder;
+    private readonly long _timeUnit;
     private int _row;
     private long _rows;
     private (long Min, long Max) _times = (long.MaxValue, long.MinValue);
@@ -40,14 +41,15 @@ internal sealed class HistoryFileWriter : IDisposable
     /// <param name="path">Where it is written.</param>
     /// <param name="folder">Tenant, day and hour, for the footer.</param>
     /// <param name="fields">Names and types of the fields' columns.</param>
+    /// <param name="isMillis">All times are whole milliseconds: the microseconds would be most of a file's bytes.</param>
     /// <param name="sorted">The rows come by device and time.</param>
     public HistoryFileWriter(
-        string path, string folder, IEnumerable<(string Name, FieldType Type)> fields, FileEffort effort, int gzipLevel, bool sorted = true)
+        string path, string folder, IEnumerable<(string Name, FieldType Type)> fields, bool isMillis, FileEffort effort, int gzipLevel, bool sorted = true)
     {
         List<ParquetColumn> columns =
         [
             ParquetColumn.String("device", nullable: false),
-            ParquetColumn.TimestampMicros("time", nullable: false),
+            isMillis ? ParquetColumn.TimestampMillis("time", nullable: false) : ParquetColumn.TimestampMicros("time", nullable: false),
             ParquetColumn.TimestampMicros("received_at", nullable: false),
             ParquetColumn.Int32("partition", nullable: false),
             ParquetColumn.Int64("sequence", nullable: false),
@@ -59,6 +61,7 @@ internal sealed class HistoryFileWriter : IDisposable
             _places.Add(columns[i].Name, i);
         _filled = new int[columns.Count];
         _folder = folder;
+        _timeUnit = UnitOf(columns[Time]);
         _file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, 256 << 10);
         _writer = new ParquetWriter(_file, columns, new ParquetWriterOptions
         {
@@ -72,13 +75,16 @@ internal sealed class HistoryFileWriter : IDisposable
         _columns = [.. columns.Select((_, i) => _writer[i])];
     }
 
+    /// <summary>Microseconds of a time column's unit.</summary>
+    public static long UnitOf(ParquetColumn time) => time.Kind == ParquetKind.TimestampMillis ? 1000 : 1;
+
     /// <summary>The place of a column, to be used with the row's values.</summary>
     public int PlaceOf(string column) => _places[column];
 
     public void Begin(ReadOnlySpan<byte> device, long time, long receivedAt, int partition, long sequence)
     {
         _columns[Device].Add(device);
-        _columns[Time].Add(time);
+        _columns[Time].Add(time / _timeUnit);
         _columns[ReceivedAt].Add(receivedAt);
         _columns[Partition].Add(partition);
         _columns[Sequence].Add(sequence);

@@ -42,6 +42,9 @@ public interface IHistoryStore
     /// <summary>Deletes retired files for good; they may be gone already.</summary>
     void Delete(IReadOnlyList<string> names);
 
+    /// <summary>Deletes a day's folder with its manifest, when no file of it is left.</summary>
+    void DeleteFolder(string folder);
+
     /// <summary>Deletes what was written and staged and never committed, and tells which of the known data files are there.</summary>
     /// <param name="known">Data files that manifests name.</param>
     IReadOnlySet<string> Sweep(IReadOnlySet<string> known);

@@ -125,6 +125,13 @@ public sealed class LocalHistoryStore : IHistoryStore
         }
     }
 
+    public void DeleteFolder(string folder)
+    {
+        BeforeStep.Value?.Invoke();
+        if (Directory.Exists(PathOf(folder)))
+            Directory.Delete(PathOf(folder), recursive: true);
+    }
+
     public IReadOnlySet<string> Sweep(IReadOnlySet<string> known)
     {
         ArgumentNullException.ThrowIfNull(known);

@@ -12,13 +12,18 @@ internal sealed class MergeCursor : IDisposable
     private readonly ParquetScan _scan;
     private readonly ParquetVector[] _extra;
     private readonly int[] _places;
+    private readonly byte[]? _without;
+    private readonly long _timeUnit;
     private int _row = -1;
     private ulong _key;
     private long _time;
 
-    public MergeCursor(IHistoryStore store, string day, ArchivedFile file)
+    /// <param name="without">A device whose rows are passed over.</param>
+    public MergeCursor(IHistoryStore store, string day, ArchivedFile file, byte[]? without)
     {
+        _without = without;
         _reader = ParquetReader.Open(store.Open($"{day}/{file.Name}"));
+        _timeUnit = HistoryFileWriter.UnitOf(_reader.Columns[HistoryFileWriter.Time]);
         _scan = _reader.Scan(new ParquetScanOptions { BatchRows = BatchRows });
         _extra = [.. Enumerable.Range(HistoryFileWriter.FixedColumns, _reader.Columns.Count - HistoryFileWriter.FixedColumns).Select(i => _scan[i])];
         _places = new int[_extra.Length];
@@ -31,6 +36,12 @@ internal sealed class MergeCursor : IDisposable
     /// <summary>The device of the row it stands on.</summary>
     public ReadOnlySpan<byte> Device => _scan[HistoryFileWriter.Device].Bytes(_row);
 
+    /// <summary>Whether its times are whole milliseconds.</summary>
+    public bool IsMillis => _timeUnit == 1000;
+
+    /// <summary>Rows passed over.</summary>
+    public long Skipped { get; private set; }
+
     public void SetPlaces(HistoryFileWriter writer)
     {
         for (var i = 0; i < _extra.Length; i++)
@@ -39,12 +50,15 @@ internal sealed class MergeCursor : IDisposable
 
     public bool MoveNext()
     {
-        if (++_row >= _scan.RowCount)
+        do
         {
+            if (++_row < _scan.RowCount)
+                continue;
             _row = 0;
             if (!_scan.Read())
                 return false;
         }
+        while (IsSkipped());
 
         // Most neighbours are told apart by their first bytes, which need no look into the batch.
         var device = Device;
@@ -52,7 +66,7 @@ internal sealed class MergeCursor : IDisposable
         key.Clear();
         device[..Math.Min(8, device.Length)].CopyTo(key);
         _key = BinaryPrimitives.ReadUInt64BigEndian(key);
-        _time = _scan[HistoryFileWriter.Time].Int64s[_row];
+        _time = _scan[HistoryFileWriter.Time].Int64s[_row] * _timeUnit;
         return true;
     }
 
@@ -81,6 +95,14 @@ internal sealed class MergeCursor : IDisposable
     }
 
     public void Dispose() => _reader.Dispose();
+
+    private bool IsSkipped()
+    {
+        if (_without is null || !Device.SequenceEqual(_without))
+            return false;
+        Skipped++;
+        return true;
+    }
 
     private long Number(int column) => _scan[column].Int64s[_row];
 }

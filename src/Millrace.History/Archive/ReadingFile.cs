@@ -33,7 +33,7 @@ public sealed class ReadingFile
             }
         }
 
-        using (var writer = new HistoryFileWriter(path, "", _columns.Columns.Where((_, i) => used[i]), FileEffort.Merged, gzipLevel: 6, sorted: false))
+        using (var writer = new HistoryFileWriter(path, "", _columns.Columns.Where((_, i) => used[i]), isMillis: false, FileEffort.Merged, gzipLevel: 6, sorted: false))
         {
             var places = _columns.Columns.Select((column, i) => used[i] ? writer.PlaceOf(column.Name) : -1).ToArray();
             for (var row = 0; row < _rows.Count; row++)
@@ -69,13 +69,14 @@ public sealed class ReadingFile
         var scan = reader.Scan(new ParquetScanOptions());
         var view = new ArrayBufferWriter<byte>(512);
         var json = new RowJson(reader.Columns, scan);
+        var unit = HistoryFileWriter.UnitOf(reader.Columns[HistoryFileWriter.Time]);
         while (scan.Read())
         {
             for (var row = 0; row < scan.RowCount; row++)
             {
                 view.ResetWrittenCount();
                 json.Write(row, view);
-                yield return (Encoding.UTF8.GetString(scan[HistoryFileWriter.Device].Bytes(row)), scan[HistoryFileWriter.Time].Int64s[row], view.WrittenMemory);
+                yield return (Encoding.UTF8.GetString(scan[HistoryFileWriter.Device].Bytes(row)), scan[HistoryFileWriter.Time].Int64s[row] * unit, view.WrittenMemory);
             }
         }
     }

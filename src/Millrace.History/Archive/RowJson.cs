@@ -60,7 +60,7 @@ internal sealed class RowJson
         if (_timeAs is not null && !_timeAs.IsNull(row))
         {
             Span<byte> member = stackalloc byte[TimeForm.MemberBytesMax];
-            place.Name(member[..TimeForm.WriteMember(_timeAs.Bytes(row), _times.Int64s[row], member)]);
+            place.Name(member[..TimeForm.WriteMember(_timeAs.Bytes(row), _times.Int64s[row] * HistoryFileWriter.UnitOf(_times.Column), member)]);
         }
 
         foreach (var field in _fields)

@@ -13,6 +13,7 @@ internal sealed class NumberScan
     private readonly NumericFields _fields;
     private readonly List<(int Vector, int Field, double Divisor)> _numbers = [];
     private readonly int _rest = -1;
+    private readonly long _timeUnit;
 
     /// <param name="fields">Numbers the fields; columns that find no room are passed over.</param>
     /// <param name="wanted">Null: all.</param>
@@ -35,6 +36,7 @@ internal sealed class NumberScan
             }
         }
 
+        _timeUnit = HistoryFileWriter.UnitOf(file.Columns[HistoryFileWriter.Time]);
         _scan = file.Scan(new ParquetScanOptions { Columns = columns, Filters = filters });
     }
 
@@ -44,7 +46,7 @@ internal sealed class NumberScan
 
     public ReadOnlySpan<byte> Device(int row) => _scan[0].Bytes(row);
 
-    public long Time(int row) => _scan[1].Int64s[row];
+    public long Time(int row) => _scan[1].Int64s[row] * _timeUnit;
 
     public long ReceivedAt(int row) => _scan[2].Int64s[row];
 

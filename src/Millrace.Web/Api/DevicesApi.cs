@@ -31,6 +31,7 @@ internal sealed class DevicesApi(ServerState state)
         });
         routes.Map("DELETE", "/api/v1/devices/{id}", DeleteAsync, new ApiOperation("Devices", "Remove a device; its id stays blocked until it is added again", Role.Operate)
         {
+            Query = [new("erase", "true: take its readings out of the history too; answers what that came to")],
             Status = StatusCodes.Status204NoContent,
         });
         routes.Map("POST", "/api/v1/devices/{id}/token", IssueTokenAsync, new ApiOperation("Devices", "Issue the device's token, replacing the old one", Role.Operate)
@@ -93,10 +94,42 @@ internal sealed class DevicesApi(ServerState state)
     {
         var who = context.Who();
         var id = context.DeviceId();
+        if (context.Query("erase") is { } erase && (erase is "true" || erase.Length == 0))
+            return EraseAsync(context);
         if (!IsEnrolled(who.Tenant, id) || !Registry.Remove(who.Tenant, id))
             return UnknownAsync(context, id);
         state.Parts.Tokens.Audit(who, "device.remove", id);
         return Answer.NothingAsync(context);
+    }
+
+    /// <summary>Removes the device, so that nothing new comes in, and then its readings; also for a device that was removed before.</summary>
+    private async Task EraseAsync(HttpContext context)
+    {
+        var who = context.Who();
+        var id = context.DeviceId();
+        if (state.Parts.Eraser is not { } eraser)
+        {
+            await Problem.BadRequestAsync(context, "This server keeps no history (History:Archive=false): there is nothing to erase.");
+            return;
+        }
+
+        var isRemoved = IsEnrolled(who.Tenant, id) && Registry.Remove(who.Tenant, id);
+        var erased = await eraser.EraseAsync(who.Tenant, id, context.RequestAborted);
+        if (!isRemoved && erased.Readings == 0)
+        {
+            await UnknownAsync(context, id);
+            return;
+        }
+
+        state.Parts.Tokens.Audit(who, "device.erase", id);
+        await Answer.WriteAsync(context, json =>
+        {
+            json.WriteString("id"u8, id);
+            json.WriteNumber("readings"u8, erased.Readings);
+            json.WriteNumber("files"u8, erased.Files);
+            json.WriteNumber("remaining"u8, erased.Remaining);
+            json.WriteString("logUntil"u8, Micros.ToIso(erased.LogUntil));
+        });
     }
 
     private Task IssueTokenAsync(HttpContext context)

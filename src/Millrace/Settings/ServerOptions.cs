@@ -27,11 +27,19 @@ internal sealed record SqlViewSettings(string? Provider, string Connection, stri
 /// <summary>Stream SQL jobs and alerts.</summary>
 internal sealed record JobSettings(IReadOnlyList<string> Folders, IReadOnlyList<string> Notify, SmtpOptions Smtp);
 
+/// <param name="RetentionDays">0 for never.</param>
+internal sealed record HistorySettings(bool Archive, TimeSpan Flush, int RetentionDays, IReadOnlyDictionary<ushort, int> TenantDays)
+{
+    /// <summary>Age at which a tenant's readings leave; null for never.</summary>
+    public TimeSpan? RetentionOf(ushort tenant) =>
+        TenantDays.GetValueOrDefault(tenant, RetentionDays) is > 0 and var days ? TimeSpan.FromDays(days) : null;
+}
+
 /// <summary>Everything that can be set, read once at start.</summary>
 internal sealed record ServerOptions(
     HttpSettings Http, TextListenerSettings Udp, TextListenerSettings Tcp, LogSettings Log, DeviceSettings Devices,
     SecurityMode Security, bool AllowOpen, SqlViewSettings SqlView, GasMeterVariant GasMeter, int PayloadBytesMax,
-    double RequestsPerAddressPerSecond, bool JsonLogs, JobSettings Jobs, bool Archive)
+    double RequestsPerAddressPerSecond, bool JsonLogs, JobSettings Jobs, HistorySettings History)
 {
     private const long GiB = 1L << 30;
 
@@ -48,7 +56,7 @@ internal sealed record ServerOptions(
             read.Number("Security:RequestsPerAddressPerSecond", 0, 0, 1_000_000, "readings or requests per second taken from one address; 0 is no limit"),
             read.Choice("Logging:Format", LogFormat.Text, "form of log lines on stderr") == LogFormat.Json,
             ReadJobs(read),
-            read.Flag("History:Archive", true, "keep every reading as Parquet below the data folder"));
+            ReadHistory(read));
         options.CheckReach(read);
         return options;
     }
@@ -109,6 +117,24 @@ internal sealed record ServerOptions(
         if (provider is SqlProvider.MySql or SqlProvider.Postgres && view.Connection.Length == 0)
             read.Fail("SqlView:Connection", $"is needed for provider {view.Provider}");
         return view;
+    }
+
+    private static HistorySettings ReadHistory(OptionReader read)
+    {
+        var archive = read.Flag("History:Archive", true, "keep every reading as Parquet below the data folder");
+        var flush = TimeSpan.FromSeconds(read.Number("History:FlushSeconds", 60, 1, 3600, "readings are in files of the history after so long, or when 48 MB wait"));
+        var days = (int)read.Number("History:Retention:Days", 0, 0, 36_500, "age at which readings leave the history, days; 0 is never");
+        var tenants = new Dictionary<ushort, int>();
+        foreach (var entry in read.List("History:Retention:Tenants", "other ages for single tenants, as TENANT=DAYS"))
+        {
+            var parts = entry.Split('=');
+            if (parts.Length != 2 || !ushort.TryParse(parts[0], out var tenant) || !int.TryParse(parts[1], out var age) || age is < 0 or > 36_500)
+                read.Fail("History:Retention:Tenants", $"'{entry}' is not TENANT=DAYS, such as 3=30");
+            else
+                tenants[tenant] = age;
+        }
+
+        return new HistorySettings(archive, flush, days, tenants);
     }
 
     private static JobSettings ReadJobs(OptionReader read)

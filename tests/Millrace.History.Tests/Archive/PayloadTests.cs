@@ -173,7 +173,7 @@ public sealed class PayloadTests
                 rows.Add((start, cells.CellCount, splitter.Rest.ToArray()));
             }
 
-            using (var writer = new HistoryFileWriter(path, "test", columns.Columns, FileEffort.First, 1))
+            using (var writer = new HistoryFileWriter(path, "test", columns.Columns, isMillis: true, FileEffort.First, 1))
             {
                 var places = columns.Columns.Select(column => writer.PlaceOf(column.Name)).ToArray();
                 foreach (var (start, end, rest) in rows)

@@ -40,6 +40,9 @@ public sealed class Peers
         return JsonDocument.Parse(output.Result).RootElement;
     }
 
+    /// <summary>Starts a script that answers as it goes; to be stopped by closing its input.</summary>
+    public Process Open(string script) => Start("node", script);
+
     private static string FindFolder()
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)

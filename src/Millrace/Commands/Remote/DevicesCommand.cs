@@ -18,7 +18,7 @@ internal static class DevicesCommand
         server.Recursive = true;
         return new Command("devices", "Add, list, import and remove devices, and issue their tokens.")
         {
-            server, Add(server), List(server), Import(server), Remove(server), Token(server),
+            server, Add(server), List(server), Import(server), Remove(server), Erase(server), Token(server),
         };
     }
 
@@ -133,6 +133,27 @@ internal static class DevicesCommand
             }
 
             return ExitCode.Done;
+        });
+        return command;
+    }
+
+    private static Command Erase(Option<string> server)
+    {
+        var ids = new Argument<string[]>("ID") { Description = "devices to erase", Arity = ArgumentArity.OneOrMore };
+        var command = new Command("erase", "Remove devices and take their readings out of the history; tells how many are left, which is none.") { ids };
+        command.SetAction(async (parsed, cancel) =>
+        {
+            using var api = ServerApi.Open(parsed, server);
+            var left = 0L;
+            foreach (var id in parsed.GetValue(ids)!)
+            {
+                var erased = await api.DeleteAsync($"api/v1/devices/{Uri.EscapeDataString(id)}?erase=true", cancel);
+                Console.WriteLine(
+                    $"{id} erased: {erased.Show("readings")} readings in {erased.Show("files")} files, {erased.Show("remaining")} left; the log forgets by {erased.Show("logUntil")}");
+                left += erased.Number("remaining");
+            }
+
+            return left == 0 ? ExitCode.Done : ExitCode.Failed;
         });
         return command;
     }
