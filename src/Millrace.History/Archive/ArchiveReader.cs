@@ -191,8 +191,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
             var unit = HistoryFileWriter.UnitOf(file.Columns[HistoryFileWriter.Time]);
             var scan = file.Scan(new ParquetScanOptions
             {
-                // A bound that the division moves towards zero excludes nothing that is wanted.
-                Filters = [ParquetFilter.Equal("device", device), ParquetFilter.Between("time", (from / unit) - 1, ((to - 1) / unit) + 1)],
+                Filters = [ParquetFilter.Equal("device", device), HistoryFileWriter.TimeFilter(file, from, to)],
             });
             var json = new RowJson(file.Columns, scan);
             var view = new System.Buffers.ArrayBufferWriter<byte>(512);

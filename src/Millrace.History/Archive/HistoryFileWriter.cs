@@ -78,6 +78,16 @@ internal sealed class HistoryFileWriter : IDisposable
     /// <summary>Microseconds of a time column's unit.</summary>
     public static long UnitOf(ParquetColumn time) => time.Kind == ParquetKind.TimestampMillis ? 1000 : 1;
 
+    /// <summary>The rows with from ≤ time &lt; to (µs), and perhaps some beside them, in the unit of the file.</summary>
+    public static ParquetFilter TimeFilter(ParquetReader file, long from, long to)
+    {
+        var unit = UnitOf(file.Columns[Time]);
+        // A bound that the division moves towards zero must exclude nothing that is wanted.
+        return unit == 1
+            ? ParquetFilter.Between("time", from, to - 1)
+            : ParquetFilter.Between("time", (from / unit) - 1, ((to - 1) / unit) + 1);
+    }
+
     /// <summary>The place of a column, to be used with the row's values.</summary>
     public int PlaceOf(string column) => _places[column];
 

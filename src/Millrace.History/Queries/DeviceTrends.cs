@@ -93,7 +93,7 @@ public sealed class DeviceTrends(DeviceReadings readings, DeviceRollups? rollups
             readings.Archive.Guard(() =>
             {
                 var scan = new NumberScan(
-                    file, question.Names, question.Wanted, [ParquetFilter.Equal("device", question.Device), ParquetFilter.Between("time", start, end - 1)]);
+                    file, question.Names, question.Wanted, [ParquetFilter.Equal("device", question.Device), HistoryFileWriter.TimeFilter(file, start, end)]);
                 while (scan.Read())
                 {
                     for (var row = 0; row < scan.RowCount; row++)
