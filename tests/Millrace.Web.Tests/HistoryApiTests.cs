@@ -103,6 +103,29 @@ public class HistoryApiTests
     }
 
     [Fact]
+    public async Task A_field_that_changes_its_type_keeps_its_readings_and_the_trend_of_its_numbers()
+    {
+        var time = new ManualTime();
+        await using var server = await WebServer.StartAsync(log: new MemoryLog(partitions: 2, time), time: time, withHistory: true);
+        foreach (var value in new[] { "\"warming up\"", "1", "[2]", "3", "null", "true", "{\"v\":4}", "9007199254740993" })
+        {
+            await SendAsync(server, $"{{\"id\":\"A\",\"v\":{value}}}");
+            await server.ArchiveAsync();
+        }
+
+        var (_, raw) = await server.Client.GetAsync("/api/v1/devices/A/history").ReadAsync();
+        var (_, device) = await server.Client.GetAsync("/api/v1/devices/A/history?interval=1d&fields=v&aggregate=count,min").ReadAsync();
+        var (_, fleet) = await server.Client.GetAsync("/api/v1/trends?field=v&interval=1d&aggregate=min").ReadAsync();
+
+        Assert.Equal(
+            ["\"warming up\"", "1", "[2]", "3", "null", "true", "{\"v\":4}", "9007199254740993"],
+            raw.GetProperty("readings").EnumerateArray().Select(r => r.GetProperty("data").GetProperty("v").GetRawText()));
+        Assert.Equal((3, 1), (device.GetProperty("points")[0].GetProperty("count").GetInt32(), device.GetProperty("points")[0].GetProperty("v").GetProperty("min").GetInt32()));
+        var point = fleet.GetProperty("series")[0].GetProperty("points")[0];
+        Assert.Equal((3, 1), (point.GetProperty("count").GetInt32(), point.GetProperty("value").GetInt32()));
+    }
+
+    [Fact]
     public async Task A_chart_gets_as_many_points_as_it_asks_for_and_the_peaks_among_them()
     {
         var time = new ManualTime();

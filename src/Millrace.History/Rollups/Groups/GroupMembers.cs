@@ -89,20 +89,29 @@ internal sealed class GroupMembers : IDisposable
         return _series.Count - 1;
     }
 
-    /// <summary>Devices that belong to a group now; one walk over all of them.</summary>
-    public long CountOf(int place)
+    /// <summary>How many of a tenant's devices belong to each group now, by the groups' places: one walk for all groups.</summary>
+    public long[] Count(ushort tenant, IEnumerable<int> devices)
     {
-        var series = _series[place];
-        if (series.Kind == GroupKind.Fleet)
-            return _registry.Count(series.Tenant);
+        var counts = new long[_series.Count];
+        foreach (var device in devices)
+        {
+            if (_devices[device].Tenant != tenant)
+                continue;
+            foreach (var place in GroupsOf(device))
+                counts[place]++;
+        }
 
-        long count = 0;
-        for (var device = 0; device < _devices.Count; device++)
-            count += _devices[device].Tenant == series.Tenant && GroupsOf(device).Contains(place) ? 1 : 0;
-        return count;
+        return counts;
     }
 
-    public int? Find(GroupSeries series) => _places.TryGetValue(series, out var place) ? place : null;
+    /// <summary>Devices that belong to each group now; the register knows more of the fleet than have reported.</summary>
+    public long[] Known(ushort tenant)
+    {
+        PlainOf(tenant);
+        var counts = Count(tenant, Enumerable.Range(0, _devices.Count));
+        counts[_places[new GroupSeries(tenant, GroupKind.Fleet, "")]] = _registry.Count(tenant);
+        return counts;
+    }
 
     public void Dispose() => _registry.Changed -= _changes.Enqueue;
 

@@ -126,12 +126,13 @@ public sealed class GroupRollupView : IReadingView, IDisposable
         List<CellFileReader> files;
         lock (_gate)
         {
-            var heard = Heard(from, to);
+            var known = _members.Known(tenant);
+            var reported = _members.Count(tenant, Heard(from, to).Devices());
             var number = _fields.GetValueOrDefault(tenant)?.Find(field) ?? -1;
             for (var place = 0; place < _members.Series.Count; place++)
             {
                 if (_members.Series[place] is { } series && series.Tenant == tenant && series.Kind == kind)
-                    groups.Add(new Held(series, Cells(place, number, from, to), Reported(heard, tenant, place), _members.CountOf(place)));
+                    groups.Add(new Held(series, Cells(place, number, from, to), reported[place], known[place]));
             }
 
             files = _store.OpenCells(from, to);
@@ -166,9 +167,6 @@ public sealed class GroupRollupView : IReadingView, IDisposable
 
         return found;
     }
-
-    private long Reported(Presence heard, ushort tenant, int place) =>
-        heard.Devices().LongCount(device => _members.Devices[device].Tenant == tenant && _members.GroupsOf(device).Contains(place));
 
     /// <summary>The devices heard in the quarter-hours that the stretch reaches into.</summary>
     private Presence Heard(long from, long to)
