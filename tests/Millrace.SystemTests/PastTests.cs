@@ -34,7 +34,11 @@ public class PastTests
 
         Assert.Equal(666, JsonDocument.Parse(before[0]).RootElement.GetProperty("readings").GetArrayLength());
         for (var i = 0; i < questions.Length; i++)
-            Assert.Equal(before[i], await again.Http.GetStringAsync(questions[i]));
+        {
+            // The archive gives a payload back equal as a JSON value; its members may stand in another order.
+            var after = await again.Http.GetStringAsync(questions[i]);
+            Assert.True(JsonElement.DeepEquals(JsonElement.Parse(before[i]), JsonElement.Parse(after)), $"{before[i]}\n{after}");
+        }
     }
 
     private static async Task<double> CountAsync(ServerProcess server, string question)
