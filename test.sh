@@ -14,6 +14,7 @@ SERVICES=(
   "postgres /usr/lib/postgresql/*/bin/postgres MILLRACE_TEST_POSTGRES"
   "chromium /usr/bin/chromium              MILLRACE_TEST_CHROMIUM"
   "smtp     /usr/lib/python3/dist-packages/aiosmtpd SMTP_HOST"
+  "s3       /usr/bin/python3                MILLRACE_TEST_S3"
 )
 
 install=0 quick=0 only=()
