@@ -47,6 +47,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     private readonly List<Func<CancellationToken, Task>> _background = [];
     private readonly Stack<Func<ValueTask>> _closing = [];
     private ArchiveView? _archive;
+    private IHistoryStore? _historyStore;
 
     /// <exception cref="StartException">Something below the data folder cannot be opened; the message says what to do.</exception>
     public async Task<Server> ComposeAsync(CancellationToken cancel)
@@ -141,14 +142,14 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 Retention = options.History.RetentionOf,
                 LogRetention = options.Log.RetentionAge,
             };
-            _archive = new ArchiveView(new LocalHistoryStore(folder.History), archive, logs.CreateLogger<ArchiveView>(), time);
+            _archive = new ArchiveView(HistoryStore(), archive, logs.CreateLogger<ArchiveView>(), time);
             AddView(log, _archive, options.History.Flush);
         }
 
         var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
         AddView(log, groups, TrendsEvery);
         var reader = options.History.Archive
-            ? new ArchiveReader(folder.History, fault => ServerLog.HistoryUnreadable(logs.CreateLogger("Millrace"), fault))
+            ? new ArchiveReader(HistoryStore(), fault => ServerLog.HistoryUnreadable(logs.CreateLogger("Millrace"), fault))
             : null;
         var readings = new DeviceReadings(log, reader);
         DeviceRollups? rollups = null;
@@ -160,6 +161,11 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
         return new HistoryParts(readings, new DeviceTrends(readings, rollups), groups, options.History.Archive ? "time" : "receivedAt");
     }
+
+    /// <summary>One store for the archive and its readers: what it knows of manifests is then never older than the last commit.</summary>
+    private IHistoryStore HistoryStore() => _historyStore ??= options.History.S3 is { } s3
+        ? Closing(new S3HistoryStore(s3, Path.Combine(folder.Views, "history-uploads")))
+        : new LocalHistoryStore(folder.History);
 
     private ISqlValueTable? OpenSqlTable()
     {
@@ -289,7 +295,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         {
             Log = log,
             HoldLog = log.HoldFrom,
-            Recorded = new RecordedInHistory(log, new ArchiveReader(folder.History, missing => ServerLog.NotInHistory(logs.CreateLogger("Millrace"), missing))),
+            Recorded = new RecordedInHistory(log, new ArchiveReader(HistoryStore(), missing => ServerLog.NotInHistory(logs.CreateLogger("Millrace"), missing))),
             Alerts = alerts,
             DeadLetters = deadLetters,
             Folder = folder.Jobs,

@@ -1,6 +1,7 @@
 using System.Net;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.History.Archive;
 using Millrace.Outputs.Email;
 
 namespace Millrace.Settings;
@@ -28,7 +29,9 @@ internal sealed record SqlViewSettings(string? Provider, string Connection, stri
 internal sealed record JobSettings(IReadOnlyList<string> Folders, IReadOnlyList<string> Notify, SmtpOptions Smtp);
 
 /// <param name="RetentionDays">0 for never.</param>
-internal sealed record HistorySettings(bool Archive, TimeSpan Flush, int RetentionDays, IReadOnlyDictionary<ushort, int> TenantDays)
+/// <param name="S3">Where the files lie; null for the data folder.</param>
+internal sealed record HistorySettings(
+    bool Archive, TimeSpan Flush, int RetentionDays, IReadOnlyDictionary<ushort, int> TenantDays, S3HistoryOptions? S3)
 {
     /// <summary>Age at which a tenant's readings leave; null for never.</summary>
     public TimeSpan? RetentionOf(ushort tenant) =>
@@ -134,7 +137,17 @@ internal sealed record ServerOptions(
                 tenants[tenant] = age;
         }
 
-        return new HistorySettings(archive, flush, days, tenants);
+        var s3 = new S3HistoryOptions
+        {
+            Bucket = read.Text("History:S3:Bucket", "", "bucket of an S3-compatible store that the history lies in; the data folder's history/ when empty"),
+            Endpoint = read.Text("History:S3:Endpoint", "", "address of the store, as http://host:port; Amazon's own when empty"),
+            Region = read.Text("History:S3:Region", "us-east-1", "its region"),
+            Prefix = read.Text("History:S3:Prefix", "history/", "what every name there begins with; one server's history alone lies there"),
+            AccessKey = read.Text("History:S3:AccessKey", "", "login; the environment's credentials when empty"),
+            SecretKey = read.Text("History:S3:SecretKey", "", "secret of the login"),
+            IsSimple = read.Flag("History:S3:Simple", false, "for servers that know neither chunked signatures nor checksums in requests"),
+        };
+        return new HistorySettings(archive, flush, days, tenants, s3.Bucket.Length > 0 ? s3 : null);
     }
 
     private static JobSettings ReadJobs(OptionReader read)
