@@ -321,7 +321,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
     }
 
     /// <summary>Opens the files of one day.</summary>
-    internal OpenFiles OpenDayFiles(ushort tenant, long day, Func<ArchivedFile, bool> isWanted) => 
+    internal OpenFiles OpenDayFiles(ushort tenant, long day, Func<ArchivedFile, bool> isWanted) =>
         OpenDay(ArchiveFolder.FolderOf(tenant, DateTime.UnixEpoch.AddDays(day)), isWanted);
 
     /// <summary>Reads a file; when it is damaged, that is reported and what was read stands.</summary>

@@ -103,7 +103,14 @@ public sealed class Cell
         long start, long count, double min, double max, in Sample first, in Sample last, ExactSum sum, ExactSum rise, bool needsRecount) =>
         new(start)
         {
-            Count = count, Min = min, Max = max, First = first, Last = last, _sum = sum, _rise = rise, NeedsRecount = needsRecount,
+            Count = count,
+            Min = min,
+            Max = max,
+            First = first,
+            Last = last,
+            _sum = sum,
+            _rise = rise,
+            NeedsRecount = needsRecount,
         };
 
     /// <summary>A copy that goes its own way.</summary>
