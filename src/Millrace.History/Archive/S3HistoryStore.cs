@@ -146,23 +146,41 @@ public sealed class S3HistoryStore : IHistoryStore, IDisposable
     {
         var path = NewFile(name);
         var length = new FileInfo(path).Length;
-        Ask($"uploading {name}", async () =>
-        {
-            // In parts where it is large; parts of an upload that fails are taken back.
-            using var transfer = new TransferUtility(_client, new TransferUtilityConfig { MinSizeBeforePartUpload = _options.PartBytes, ConcurrentServiceRequests = 1 });
-            await transfer.UploadAsync(new TransferUtilityUploadRequest
-            {
-                BucketName = _options.Bucket,
-                Key = KeyOf(name),
-                FilePath = path,
-                PartSize = _options.PartBytes,
-                DisablePayloadSigning = false,
-            }).ConfigureAwait(false);
-            return true;
-        });
+        if (_options.IsSimple)
+            Ask($"uploading {name}", () => PutFileAsync(path, name));
+        else
+            Ask($"uploading {name}", () => UploadFileAsync(path, name));
         if (HeadOf(name)?.ContentLength is var stored && stored != length)
             throw new IOException($"{Name}/{name} holds {stored?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "no"} bytes of the {length} that were sent; for simple servers set History:S3:Simple=true.");
         File.Delete(path);
+    }
+
+    private async Task<bool> UploadFileAsync(string path, string name)
+    {
+        // In parts where it is large; parts of an upload that fails are taken back.
+        using var transfer = new TransferUtility(_client, new TransferUtilityConfig { MinSizeBeforePartUpload = _options.PartBytes, ConcurrentServiceRequests = 1 });
+        await transfer.UploadAsync(new TransferUtilityUploadRequest
+        {
+            BucketName = _options.Bucket,
+            Key = KeyOf(name),
+            FilePath = path,
+            PartSize = _options.PartBytes,
+            DisablePayloadSigning = false,
+        }).ConfigureAwait(false);
+        return true;
+    }
+
+    /// <summary>Simple servers keep the framing of chunked uploads and of parts inside the object: one request, the bytes as they are.</summary>
+    private async Task<bool> PutFileAsync(string path, string name)
+    {
+        await _client.PutObjectAsync(new PutObjectRequest
+        {
+            BucketName = _options.Bucket,
+            Key = KeyOf(name),
+            FilePath = path,
+            UseChunkEncoding = false,
+        }).ConfigureAwait(false);
+        return true;
     }
 
     public void Publish(string name)
@@ -202,7 +220,8 @@ public sealed class S3HistoryStore : IHistoryStore, IDisposable
                 File.Delete(path);
         }
 
-        AbortUploads();
+        if (!_options.IsSimple)
+            AbortUploads();
         var found = Names("").Where(name => name.EndsWith(".parquet", StringComparison.Ordinal)).ToHashSet(StringComparer.Ordinal);
         Delete([.. found.Where(name => !known.Contains(name))]);
         found.IntersectWith(known);

@@ -75,6 +75,7 @@ public sealed class S3HistoryTests
     {
         var address = Environment.GetEnvironmentVariable("MILLRACE_TEST_S3");
         Assert.SkipWhen(string.IsNullOrEmpty(address), "MILLRACE_TEST_S3 names no S3 server (tests/services/s3.sh): the history on S3 was not tried");
+        Assert.SkipWhen(Environment.GetEnvironmentVariable("S3_FLAVOUR") == "s3rver", "s3rver does not list and read as S3 does: the history on S3 was not tried; Python's moto does");
         return new IPEndPoint(IPAddress.Loopback, new Uri(address!).Port);
     }
 
@@ -86,7 +87,6 @@ public sealed class S3HistoryTests
             Prefix = $"history-{Guid.NewGuid():N}/",
             AccessKey = Environment.GetEnvironmentVariable("AWS_ACCESS_KEY_ID") ?? "millrace",
             SecretKey = Environment.GetEnvironmentVariable("AWS_SECRET_ACCESS_KEY") ?? "millrace",
-            IsSimple = Environment.GetEnvironmentVariable("S3_FLAVOUR") == "s3rver",
             PartBytes = 5 << 20,
         },
         staging);
