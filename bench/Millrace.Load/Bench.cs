@@ -32,7 +32,7 @@ internal sealed class Bench(BenchOptions options) : IAsyncDisposable
     /// scenario asks for it: a later setting wins.
     /// </summary>
     public static Task<ServerProcess> StartServerAtAsync(string data, params string[] settings) =>
-        ServerProcess.StartAsync(data, [.. settings.Prepend("History:Archive=false").SelectMany(setting => (string[])["--set", setting])]);
+        ServerProcess.StartAsync(data, [.. settings.Prepend("History:Archive=false").Prepend("History:Trends=false").SelectMany(setting => (string[])["--set", setting])]);
 
     public static string PeerSource(string name) => Path.Combine(BenchFolder, "peers", name);
 

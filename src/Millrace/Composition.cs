@@ -147,7 +147,8 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         }
 
         var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
-        AddView(log, groups, TrendsEvery);
+        if (options.History.Trends)
+            AddView(log, groups, TrendsEvery);
         var reader = options.History.Archive
             ? new ArchiveReader(HistoryStore(), fault => ServerLog.HistoryUnreadable(logs.CreateLogger("Millrace"), fault))
             : null;

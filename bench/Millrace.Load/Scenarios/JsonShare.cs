@@ -12,17 +12,18 @@ internal static class JsonShare
             $"430-byte JSON over UDP, {Rate:N0} readings/s of 1,000,000 devices for {seconds} s",
             ["what", "share of one core", "lost"],
             [
-                await MeasureAsync(bench, seconds, "server: stored durably, latest values kept", "History:Archive=false"),
-                await MeasureAsync(bench, seconds, "the same, and archived as Parquet", "History:Archive=true"),
+                await MeasureAsync(bench, seconds, "server: stored durably, latest values kept"),
+                await MeasureAsync(bench, seconds, "the same, and minutes of the fleet for trends", "History:Trends=true"),
+                await MeasureAsync(bench, seconds, "the same, and archived as Parquet", "History:Trends=true", "History:Archive=true"),
             ]);
     }
 
-    private static async Task<string[]> MeasureAsync(Bench bench, int seconds, string what, string setting)
+    private static async Task<string[]> MeasureAsync(Bench bench, int seconds, string what, params string[] settings)
     {
         List<double> shares = [], lost = [];
         for (var round = 0; round < bench.Options.Rounds; round++)
         {
-            await using var server = await bench.StartServerAsync(setting);
+            await using var server = await bench.StartServerAsync(settings);
             // The first seconds enrol the devices and let the compiler finish; they are not what an hour looks like.
             await SendAsync(server["udp"].ToString(), bench.Quick ? 5 : 31);
             await Bench.SettledAsync(() => Bench.LagAsync(server), lag => lag == 0, TimeSpan.FromMinutes(1));
@@ -31,7 +32,7 @@ internal static class JsonShare
             var sent = await SendAsync(server["udp"].ToString(), seconds);
             shares.Add((server.ProcessorTime - before).TotalSeconds / start.Elapsed.TotalSeconds);
             lost.Add(sent - await Bench.SettledAsync(async () => await Bench.StoredAsync(server, "udp") - stored, s => s == sent));
-            Bench.Note($"{setting}, round {round + 1}: {shares[^1]:0.000} of a core, {lost[^1]:N0} lost");
+            Bench.Note($"{what}, round {round + 1}: {shares[^1]:0.000} of a core, {lost[^1]:N0} lost");
         }
 
         return [what, Bench.N(Bench.Median(shares), "0.000"), Bench.N(lost.Sum())];

@@ -31,7 +31,7 @@ internal sealed record JobSettings(IReadOnlyList<string> Folders, IReadOnlyList<
 /// <param name="RetentionDays">0 for never.</param>
 /// <param name="S3">Where the files lie; null for the data folder.</param>
 internal sealed record HistorySettings(
-    bool Archive, TimeSpan Flush, int RetentionDays, IReadOnlyDictionary<ushort, int> TenantDays, S3HistoryOptions? S3)
+    bool Archive, bool Trends, TimeSpan Flush, int RetentionDays, IReadOnlyDictionary<ushort, int> TenantDays, S3HistoryOptions? S3)
 {
     /// <summary>Age at which a tenant's readings leave; null for never.</summary>
     public TimeSpan? RetentionOf(ushort tenant) =>
@@ -125,6 +125,7 @@ internal sealed record ServerOptions(
     private static HistorySettings ReadHistory(OptionReader read)
     {
         var archive = read.Flag("History:Archive", true, "keep every reading as Parquet below the data folder");
+        var trends = read.Flag("History:Trends", true, "keep minutes of every numeric field for the fleet, each type and each tag");
         var flush = TimeSpan.FromSeconds(read.Number("History:FlushSeconds", 60, 1, 3600, "readings are in files of the history after so long, or when 48 MB wait"));
         var days = (int)read.Number("History:Retention:Days", 0, 0, 36_500, "age at which readings leave the history, days; 0 is never");
         var tenants = new Dictionary<ushort, int>();
@@ -147,7 +148,7 @@ internal sealed record ServerOptions(
             SecretKey = read.Text("History:S3:SecretKey", "", "secret of the login"),
             IsSimple = read.Flag("History:S3:Simple", false, "for servers that know neither chunked signatures nor checksums in requests"),
         };
-        return new HistorySettings(archive, flush, days, tenants, s3.Bucket.Length > 0 ? s3 : null);
+        return new HistorySettings(archive, trends, flush, days, tenants, s3.Bucket.Length > 0 ? s3 : null);
     }
 
     private static JobSettings ReadJobs(OptionReader read)
