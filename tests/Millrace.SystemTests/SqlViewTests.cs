@@ -1,8 +1,5 @@
 using System.Data.Common;
-using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using Millrace.Testing;
 using MySql.Data.MySqlClient;
 using Npgsql;
@@ -53,19 +50,19 @@ public class SqlViewTests
     {
         Needed(MariaDbSetting);
         using var folder = new TempFolder();
-        File.SetUnixFileMode(folder.Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
-        await using var maria = await OwnMariaDb.StartAsync(folder["maria"]);
+        await using var maria = await OwnServer.StartAsync("mariadb");
+        var connection = maria[MariaDbSetting];
         await using var server = await ServerProcess.StartAsync(
-            folder["data"], "--set", "SqlView:Provider=mysql", "--set", $"SqlView:Connection={maria.ConnectionString}", "--set", "SqlView:Writers=3");
+            folder["data"], "--set", "SqlView:Provider=mysql", "--set", $"SqlView:Connection={connection}", "--set", "SqlView:Writers=3");
 
         var load = ServerProcess.RunAsync(
             "simulate", "--protocol", "tcp", "--target", server["tcp"].ToString(), "--devices", "500", "--rate", "4000", "--count", "20000",
             "--connections", "4", "--acknowledged", folder["acknowledged"]);
-        await Eventually.UntilAsync(() => maria.CountAsync(), count => count > 0, "rows");
+        await Eventually.UntilAsync(async () => (await RowsAsync(new MySqlConnection(connection))).Count, count => count > 0, "rows");
         await maria.KillAsync();
         await Eventually.UntilAsync(
             () => server.MetricAsync("millrace_readings_stored_total{listener=\"tcp\"}"), stored => stored >= 10_000, "readings stored while the database is down");
-        await maria.RestartAsync();
+        await maria.StartAsync();
         Assert.Equal(0, (await load).ExitCode);
 
         var newest = File.ReadLines(folder["acknowledged"]).Select(line => line.Split(' '))
@@ -73,7 +70,7 @@ public class SqlViewTests
         await Eventually.UntilAsync(
             async () =>
             {
-                var rows = await RowsAsync(new MySqlConnection(maria.ConnectionString));
+                var rows = await RowsAsync(new MySqlConnection(connection));
                 return newest.Count(pair => rows.TryGetValue(pair.Key, out var value) && decimal.Parse(value) * 1000 == pair.Value);
             },
             right => right == newest.Count,
@@ -133,53 +130,5 @@ public class SqlViewTests
         }
 
         return rows;
-    }
-
-    /// <summary>A MariaDB of this test alone, because the test kills it.</summary>
-    private sealed class OwnMariaDb(string folder, int port) : IAsyncDisposable
-    {
-        public string ConnectionString =>
-            $"Server=127.0.0.1;Port={port};User ID=millrace;Password=millrace;Database=millrace;SslMode=None;CharSet=utf8mb4;ConnectionTimeout=5";
-
-        public static async Task<OwnMariaDb> StartAsync(string folder)
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            var maria = new OwnMariaDb(folder, ((IPEndPoint)listener.LocalEndpoint).Port);
-            listener.Stop();
-            await maria.RunScriptAsync("start");
-            return maria;
-        }
-
-        public async Task<int> CountAsync() => (await RowsAsync(new MySqlConnection(ConnectionString))).Count;
-
-        public async Task KillAsync()
-        {
-            using var process = Process.GetProcessById(int.Parse((await File.ReadAllTextAsync(Path.Combine(folder, "run", "pid"))).Trim()));
-            process.Kill();
-            await process.WaitForExitAsync();
-        }
-
-        public Task RestartAsync() => RunScriptAsync("start");
-
-        public async ValueTask DisposeAsync() => await RunScriptAsync("stop");
-
-        private async Task RunScriptAsync(string verb)
-        {
-            var info = new ProcessStartInfo(Path.Combine(RepositoryRoot(), "tests", "services", "mariadb.sh"), [verb, folder]) { RedirectStandardOutput = true };
-            info.Environment["PORT"] = port.ToString(CultureInfo.InvariantCulture);
-            using var script = Process.Start(info)!;
-            await script.StandardOutput.ReadToEndAsync();
-            await script.WaitForExitAsync();
-            Assert.Equal(0, script.ExitCode);
-        }
-
-        private static string RepositoryRoot()
-        {
-            var folder = AppContext.BaseDirectory;
-            while (!File.Exists(Path.Combine(folder, "Millrace.slnx")))
-                folder = Path.GetDirectoryName(folder) ?? throw new DirectoryNotFoundException("the repository's root is not above the test program");
-            return folder;
-        }
     }
 }

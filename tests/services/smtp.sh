@@ -3,7 +3,7 @@
 # one file DIR/mail/NNNNNN.eml, preceded by X-Envelope-From / X-Envelope-To / X-Login lines.
 #   smtp.sh start|stop|env DIR    INSTALL=1 lets start install the Debian packages
 # Two listeners: a plain one, and one that offers STARTTLS (self-made certificate DIR/cert.pem) and demands the
-# login millrace/millrace after it. REJECT=text answers every recipient that contains the text with 550.
+# login millrace/millrace after it. PORT=n and TLS_PORT=n choose the ports. REJECT=text answers every recipient that contains the text with 550.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 PY=/usr/bin/python3   # Debian's own Python: its modules are not visible to another one on PATH
@@ -18,6 +18,7 @@ do_start() {
       { cat "$DIR/openssl.log" >&2; fail "openssl failed"; }
   fi
   local p; mapfile -t p < <(free_port 2)
+  p=("${PORT:-${p[0]}}" "${TLS_PORT:-${p[1]}}")
   spawn root "$DIR/server.log" "$PY" "$(dirname "${BASH_SOURCE[0]}")/smtp_sink.py" "$DIR" "${p[0]}" "${p[1]}"
   echo $! >"$DIR/pid"
   wait_for 15 port_open "${p[1]}" || { cat "$DIR/server.log" >&2; fail "the mail sink did not start"; }

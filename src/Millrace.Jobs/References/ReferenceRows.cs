@@ -42,7 +42,8 @@ internal sealed class ReferenceRows(string name, ReferenceSource source, string 
         if (_checkedAt != long.MinValue && now - _checkedAt < (long)source.Refresh.TotalMicroseconds)
             return null;
         _checkedAt = now;
-        var rows = source.File is null ? await LoadTableAsync(cancel) : LoadFile();
+        // Drivers block, and some hear a cancellation only when the server answers: a stop does not wait for that.
+        var rows = source.File is null ? await Task.Run(() => LoadTableAsync(cancel), CancellationToken.None).WaitAsync(cancel) : LoadFile();
         if (rows is null)
             return null;
         var joined = new ArrayBufferWriter<byte>(64 << 10);
@@ -109,7 +110,7 @@ internal sealed class ReferenceRows(string name, ReferenceSource source, string 
         return document.RootElement.ValueKind == JsonValueKind.Object ? row : throw new FormatException("a row is not a JSON object");
     }
 
-    private async ValueTask<List<ReadOnlyMemory<byte>>> LoadTableAsync(CancellationToken cancel)
+    private async Task<List<ReadOnlyMemory<byte>>> LoadTableAsync(CancellationToken cancel)
     {
         var dialect = new OutputFactory(services).Dialect(source.Provider)
             ?? throw new OutputException($"the provider '{source.Provider}' is not known here", refused: true);

@@ -6,7 +6,7 @@ using MySql.Data.MySqlClient;
 
 namespace Millrace.MySql.Outputs;
 
-/// <summary>MariaDB and MySQL. The driver's asynchronous methods block, so every call is made on a thread of its own by the caller's pump.</summary>
+/// <summary>MariaDB and MySQL. The driver's asynchronous methods block, so callers give it a thread of its own.</summary>
 public sealed class MySqlDialect : ISqlDialect
 {
     public string Provider => "mysql";
@@ -20,8 +20,7 @@ public sealed class MySqlDialect : ISqlDialect
         {
             var settings = new MySqlConnectionStringBuilder(connection) { CharacterSet = "utf8mb4" };
             opened = new MySqlConnection(settings.ConnectionString);
-            // OpenAsync blocks in this driver: leave the caller's thread.
-            await Task.Run(opened.Open, cancel);
+            opened.Open();
             using var command = opened.CreateCommand();
             // The driver cannot read columns in utf8mb3, which the server uses for its own names.
             command.CommandText = "SET character_set_results = utf8mb4";

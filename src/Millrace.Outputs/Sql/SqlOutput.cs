@@ -12,11 +12,15 @@ namespace Millrace.Outputs.Sql;
 public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISqlDialect dialect) : IOutput
 {
     private const string Books = "millrace_outputs";
+
+    /// <summary>How long a stop waits for a statement that a driver cannot break off, because its server answers nothing.</summary>
+    private static readonly TimeSpan LeaveAfter = TimeSpan.FromSeconds(2);
     private static readonly string[] RowKey = ["millrace_job", "millrace_output", "millrace_version", "millrace_row"];
 
     private readonly string _table = string.Join('.', options.Table.Split('.').Select(dialect.Quote));
     private readonly Dictionary<string, ColumnKind> _columns = new(StringComparer.OrdinalIgnoreCase);
     private DbConnection? _connection;
+    private Task _working = Task.CompletedTask;
     private bool _tableKnown;
 
     private bool KeyedByRow => options.Key.Count == 0;
@@ -30,9 +34,9 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
     public async ValueTask<RowId> OpenAsync(CancellationToken cancel)
     {
         await DisposeAsync();
-        _connection = await dialect.ConnectAsync(options.Connection, cancel);
         return await GuardAsync("open", async () =>
         {
+            _connection = await dialect.ConnectAsync(options.Connection, cancel);
             await ExecuteAsync(
                 $"CREATE TABLE IF NOT EXISTS {Books} (job {dialect.TypeName(ColumnKind.Text, true)} NOT NULL, "
                 + $"output {dialect.TypeName(ColumnKind.Text, true)} NOT NULL, version {dialect.TypeName(ColumnKind.BigInt, false)} NOT NULL, "
@@ -43,7 +47,7 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
             AddParameters(command, [source.Job, source.Output]);
             await using var reader = await command.ExecuteReaderAsync(cancel);
             return await reader.ReadAsync(cancel) ? new RowId((int)reader.GetInt64(0), reader.GetInt64(1)) : RowId.None;
-        });
+        }, cancel);
     }
 
     public async ValueTask AppendAsync(IReadOnlyList<OutputRow> rows, CancellationToken cancel)
@@ -61,13 +65,21 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
                 $"INSERT INTO {Books} (job, output, version, highest_row) VALUES (@p0, @p1, @p2, @p3)"
                 + dialect.OnConflict(["job", "output"], ["version", "highest_row"]),
                 transaction, cancel, source.Job, source.Output, (long)last.Version, last.Row);
+            cancel.ThrowIfCancellationRequested();
             await transaction.CommitAsync(cancel);
             return true;
-        });
+        }, cancel);
     }
 
     public async ValueTask DisposeAsync()
     {
+        if (!_working.IsCompleted)
+        {
+            // Left behind. It begins no further statement, and one that the database still finishes is told by its books.
+            _ = _working.ContinueWith(_ => _connection?.Dispose(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            return;
+        }
+
         if (_connection is { } connection)
         {
             _connection = null;
@@ -271,6 +283,7 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
 
     private async Task ExecuteAsync(string sql, DbTransaction? transaction, CancellationToken cancel, params object?[] values)
     {
+        cancel.ThrowIfCancellationRequested();
         await using var command = _connection!.CreateCommand();
         command.CommandText = sql;
         command.Transaction = transaction;
@@ -289,11 +302,22 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
         }
     }
 
-    private async ValueTask<T> GuardAsync<T>(string what, Func<Task<T>> work)
+    /// <summary>
+    /// Does a piece of work on a thread of its own: drivers block, and some hear a cancellation only when the server answers. A stop waits a
+    /// moment for it and then leaves it behind.
+    /// </summary>
+    private async ValueTask<T> GuardAsync<T>(string what, Func<Task<T>> work, CancellationToken cancel)
     {
+        var working = Task.Run(work, CancellationToken.None);
+        _working = working;
         try
         {
-            return await work();
+            return await working.WaitAsync(cancel);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            await _working.WaitAsync(LeaveAfter, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw;
         }
         catch (Exception e) when (e is DbException or InvalidOperationException or IOException or FormatException or TimeoutException or NullReferenceException)
         {
