@@ -2,18 +2,13 @@ using System.Text.Json;
 
 namespace Millrace.History.Archive;
 
-/// <summary>
-/// One moment of the history: its state, its days' manifests and the files they name, for a copy that opens as the original would.
-/// Taken beside a server that writes and merges; a file may be merged away before it is copied, then a new moment is due.
-/// </summary>
-/// <param name="Texts">Contents of the small files that are replaced as a whole, by their names below the history's folder.</param>
-/// <param name="Files">Parquet files that never change: name in the copy, and where it lies now.</param>
-public sealed record ArchiveSnapshot(IReadOnlyList<(string Name, byte[] Content)> Texts, IReadOnlyList<(string Name, string Path)> Files)
+/// <summary>One moment of the history: its state, its days' manifests and the files they name.</summary>
+public static class ArchiveSnapshot
 {
     private const int Attempts = 100;
 
     /// <exception cref="IOException">The history changes faster than it can be looked at.</exception>
-    public static ArchiveSnapshot Take(string root)
+    public static FolderMoment Take(string root)
     {
         for (var attempt = 1; attempt <= Attempts; attempt++)
         {
@@ -27,7 +22,7 @@ public sealed record ArchiveSnapshot(IReadOnlyList<(string Name, byte[] Content)
         throw new IOException($"{root} changes all the time; try again when less is going on");
     }
 
-    private static ArchiveSnapshot Of(string root, byte[] stateBytes, List<(string Folder, byte[] Manifest)> days)
+    private static FolderMoment Of(string root, byte[] stateBytes, List<(string Folder, byte[] Manifest)> days)
     {
         var texts = days.ConvertAll(day => ($"{day.Folder}/{ArchiveFolder.ManifestFile}", day.Manifest));
         if (stateBytes.Length > 0)
@@ -43,7 +38,7 @@ public sealed record ArchiveSnapshot(IReadOnlyList<(string Name, byte[] Content)
                 names.Add($"{change.Folder}/{add.Name}");
         }
 
-        return new ArchiveSnapshot(texts, [.. names.Order(StringComparer.Ordinal).Select(name => (name, PathOf(root, name)))]);
+        return new FolderMoment(texts, [.. names.Order(StringComparer.Ordinal).Select(name => (name, PathOf(root, name)))]);
     }
 
     private static List<PendingChange> Pending(byte[] state) =>

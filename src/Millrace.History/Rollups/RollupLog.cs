@@ -16,4 +16,7 @@ internal static partial class RollupLog
 
     [LoggerMessage(5503, LogLevel.Warning, "The quarter-hours of devices were not brought up to date; their readings are asked instead: {Reason}")]
     public static partial void NotMade(ILogger log, string reason);
+
+    [LoggerMessage(5504, LogLevel.Warning, "The trends' file {Path} {What}. Trends go on without what it held; stop the server and delete the folder to have them made again from what the log holds.")]
+    public static partial void TrendsDamaged(ILogger log, string path, string what);
 }

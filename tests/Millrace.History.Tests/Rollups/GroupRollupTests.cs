@@ -52,6 +52,100 @@ public sealed class GroupRollupTests
         Assert.Equal(1, view.Skewed);
     }
 
+    [Fact]
+    public async Task A_moment_of_the_trends_opens_elsewhere_with_the_same_numbers_or_is_seen_to_be_gone()
+    {
+        using var folder = new TempFolder();
+        using var copy = new TempFolder();
+        var log = new TestLog(1);
+        using var view = new GroupRollupView(folder.Path, new NoDevices(), NullLogger.Instance);
+        await view.OpenAsync(log, default);
+        for (var i = 0; i < 8; i++)
+        {
+            await view.ApplyAsync(log.Append(0, ($"d{i}", 0, """{"v":1}""", 0)), default);
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var early = GroupSnapshot.Take(folder.Path);
+        await view.IdleAsync(default);
+        var moment = GroupSnapshot.Take(folder.Path);
+        Assert.Contains(early.Files, file => !File.Exists(file.Path));
+        foreach (var (name, path) in moment.Files)
+            File.Copy(path, copy[name]);
+        foreach (var (name, content) in moment.Texts)
+            await File.WriteAllBytesAsync(copy[name], content);
+
+        using var again = new GroupRollupView(copy.Path, new NoDevices(), NullLogger.Instance);
+        Assert.Equal(log.Durable, await again.OpenAsync(log, default));
+        var buckets = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Day, log.Readings[0].Time, log.Readings[0].Time + 1);
+        var trend = Assert.Single(again.Read(0, "v", GroupKind.Fleet, buckets));
+        Assert.Equal((8, 8), (trend.Points[0].Count, trend.Reported));
+    }
+
+    [Theory]
+    [InlineData("*.cells", 10)]
+    [InlineData("*.cells", null)]
+    [InlineData("*.bits", 3)]
+    [InlineData("*.bits", null)]
+    [InlineData("devices.bin", 5)]
+    [InlineData("devices.bin", null)]
+    public async Task A_missing_or_torn_file_of_trends_is_less_than_the_whole_and_nothing_stands_still(string which, int? length)
+    {
+        using var folder = new TempFolder();
+        var log = new TestLog(1);
+        using (var view = new GroupRollupView(folder.Path, new NoDevices(), NullLogger.Instance))
+        {
+            await view.OpenAsync(log, default);
+            for (var i = 0; i < 3; i++)
+            {
+                await view.ApplyAsync(log.Append(0, ($"d{i}", 0, """{"v":1}""", 0)), default);
+                await view.CheckpointAsync(log.Durable, default);
+            }
+        }
+
+        var file = Directory.GetFiles(folder.Path, which).Order().First();
+        if (length is { } cut)
+            await File.WriteAllBytesAsync(file, (await File.ReadAllBytesAsync(file))[..cut]);
+        else
+            File.Delete(file);
+
+        using var again = new GroupRollupView(folder.Path, new NoDevices(), NullLogger.Instance);
+        Assert.Equal(log.Durable, await again.OpenAsync(log, default));
+        for (var i = 0; i < 9; i++)
+        {
+            await again.ApplyAsync(log.Append(0, ("a", 0, """{"v":1}""", 0)), default);
+            await again.CheckpointAsync(log.Durable, default);
+            await again.IdleAsync(default);
+        }
+
+        var buckets = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Day, log.Readings[0].Time, log.Readings[0].Time + 1);
+        Assert.Equal(which == "*.cells" ? 11 : 12, again.Read(0, "v", GroupKind.Fleet, buckets)[0].Points[0].Count);
+    }
+
+    [Fact]
+    public async Task A_file_of_minutes_that_is_damaged_inside_is_left_out_when_it_is_merged()
+    {
+        using var folder = new TempFolder();
+        var log = new TestLog(1);
+        using var view = new GroupRollupView(folder.Path, new NoDevices(), NullLogger.Instance);
+        await view.OpenAsync(log, default);
+        for (var i = 0; i < 8; i++)
+        {
+            await view.ApplyAsync(log.Append(0, ("a", 0, """{"v":1}""", 0)), default);
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var file = Directory.GetFiles(folder.Path, "c*.cells").Order().First();
+        var bytes = await File.ReadAllBytesAsync(file);
+        bytes[40] ^= 0x40;
+        await File.WriteAllBytesAsync(file, bytes);
+        await view.IdleAsync(default);
+
+        Assert.False(File.Exists(file));
+        var buckets = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Day, log.Readings[0].Time, log.Readings[0].Time + 1);
+        Assert.Equal(7, view.Read(0, "v", GroupKind.Fleet, buckets)[0].Points[0].Count);
+    }
+
     private static async Task RunAsync(int seed)
     {
         var random = new Random(seed);

@@ -37,7 +37,7 @@ public sealed class GroupRollupView : IReadingView, IDisposable
     /// <param name="root">The view's folder.</param>
     public GroupRollupView(string root, IDeviceRegistry registry, ILogger logger)
     {
-        _store = new GroupStore(root);
+        _store = new GroupStore(root, logger);
         _members = new GroupMembers(registry);
         _logger = logger;
     }
@@ -142,7 +142,7 @@ public sealed class GroupRollupView : IReadingView, IDisposable
         {
             // Files are read outside of the gate: the view goes on meanwhile.
             foreach (var group in groups)
-                GroupStore.Collect(files, group.Series, field, from, to, group.Cells);
+                _store.Collect(files, group.Series, field, from, to, group.Cells);
         }
         finally
         {

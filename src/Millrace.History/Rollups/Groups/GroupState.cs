@@ -7,7 +7,12 @@ internal sealed record StoredCells(string Name, long From, long To, long? Day);
 
 /// <summary>What state.json says: the commit of position, cells and presence at once.</summary>
 internal sealed record GroupState(
-    int Version, string Position, int Devices, long Next, List<StoredCells> Cells, Dictionary<long, string> Presence, List<GroupSeries> Series);
+    int Version, string Position, int Devices, long Next, List<StoredCells> Cells, Dictionary<long, string> Presence, List<GroupSeries> Series)
+{
+    /// <summary>The files it names.</summary>
+    [JsonIgnore]
+    public IEnumerable<string> Files => Cells.Select(file => file.Name).Concat(Presence.Values);
+}
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(GroupState))]

@@ -3,14 +3,17 @@ using System.IO.Compression;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using Millrace.Core;
 using Millrace.History.Rollups.Stored;
 
 namespace Millrace.History.Rollups.Groups;
 
 /// <summary>The stored minutes of groups and the stored presence (docs/formats/rollups.md). One writer; readers open files by themselves.</summary>
-internal sealed class GroupStore(string root)
+internal sealed class GroupStore(string root, ILogger logger)
 {
+    internal const string StateFile = "state.json";
+    internal const string DevicesFile = "devices.bin";
     private const int Version = 1;
     private const int DeviceBytes = 10;
     private const long Day = 86_400 * Micros.PerSecond;
@@ -18,8 +21,11 @@ internal sealed class GroupStore(string root)
     /// <summary>As many files of checkpoints are merged into days.</summary>
     private const int MergeFiles = 8;
 
-    private readonly string _statePath = Path.Combine(root, "state.json");
-    private readonly string _devicesPath = Path.Combine(root, "devices.bin");
+    /// <summary>A bit for each of a thousand million devices: what says more is damaged.</summary>
+    private const uint PresenceWordsMax = 1 << 24;
+
+    private readonly string _statePath = Path.Combine(root, StateFile);
+    private readonly string _devicesPath = Path.Combine(root, DevicesFile);
     private GroupState _state = new(Version, "", 0, 0, [], [], []);
 
     /// <summary>Called before each change on disk; tests stop here as a crash would.</summary>
@@ -34,8 +40,8 @@ internal sealed class GroupStore(string root)
     {
         Directory.CreateDirectory(root);
         if (File.Exists(_statePath))
-            _state = Restore();
-        var kept = _state.Cells.Select(file => file.Name).Concat(_state.Presence.Values).Concat(["state.json", "devices.bin"]).ToHashSet();
+            _state = WithoutDamaged(Parse(File.ReadAllBytes(_statePath), _statePath), static path => new CellFileReader(path).Dispose());
+        var kept = _state.Files.Concat([StateFile, DevicesFile]).ToHashSet();
         foreach (var path in Directory.EnumerateFiles(root).Where(path => !kept.Contains(Path.GetFileName(path))))
             File.Delete(path);
     }
@@ -85,6 +91,19 @@ internal sealed class GroupStore(string root)
     /// <summary>Merges the files of checkpoints into days, when there are enough; false when there is nothing to do.</summary>
     public bool MergeOnce()
     {
+        try
+        {
+            return MergeSmall();
+        }
+        catch (Exception fault) when (fault is InvalidDataException or FileNotFoundException)
+        {
+            Replace(WithoutDamaged(_state, ReadToTheEnd));
+            return true;
+        }
+    }
+
+    private bool MergeSmall()
+    {
         var small = _state.Cells.Where(file => file.Day is null).ToList();
         if (small.Count < MergeFiles)
             return false;
@@ -109,36 +128,59 @@ internal sealed class GroupStore(string root)
     public IReadOnlyList<GroupSeries> Series => _state.Series;
 
     /// <summary>Opens the files with cells of the stretch: opened they stay readable, also when a merge takes them away.</summary>
-    public List<CellFileReader> OpenCells(long from, long to) => [.. _state.Cells.Where(file => file.To >= from && file.From < to)
-        .Select(file => new CellFileReader(Path.Combine(root, file.Name)))];
+    public List<CellFileReader> OpenCells(long from, long to)
+    {
+        var files = new List<CellFileReader>();
+        foreach (var file in _state.Cells.Where(file => file.To >= from && file.From < to))
+            IsWhole(file.Name, path => files.Add(new CellFileReader(path)));
+        return files;
+    }
 
     /// <summary>Adds the stored cells of a group's field with from ≤ start &lt; to.</summary>
-    public static void Collect(List<CellFileReader> files, GroupSeries series, string field, long from, long to, SortedList<long, Cell> into)
+    public void Collect(List<CellFileReader> files, GroupSeries series, string field, long from, long to, SortedList<long, Cell> into)
     {
         var key = KeyOf(series);
         var hash = DeviceIds.Hash(series.Tenant, key);
         foreach (var file in files)
         {
-            foreach (var found in file.Find(hash, key, [field]))
-                CellMerge.Into(into, found.Cells.Where(cell => cell.Start >= from && cell.Start < to));
+            IsWhole(Path.GetFileName(file.Path), _ =>
+            {
+                foreach (var found in file.Find(hash, key, [field]))
+                    CellMerge.Into(into, found.Cells.Where(cell => cell.Start >= from && cell.Start < to));
+            });
         }
     }
 
     /// <summary>The presence of a stored day; null when there is none.</summary>
     public Presence? ReadPresence(long day)
     {
-        if (!_state.Presence.TryGetValue(day, out var name))
-            return null;
+        Presence? presence = null;
+        if (_state.Presence.TryGetValue(day, out var name))
+            IsWhole(name, path => presence = ReadPresence(path, day));
+        return presence;
+    }
 
-        using var file = new BrotliStream(File.OpenRead(Path.Combine(root, name)), CompressionMode.Decompress);
+    /// <exception cref="InvalidDataException">The file is damaged.</exception>
+    private static Presence ReadPresence(string path, long day)
+    {
+        using var file = new BrotliStream(File.OpenRead(path), CompressionMode.Decompress);
         var presence = new Presence();
         var head = new byte[8];
-        while (file.ReadAtLeast(head, 8, throwOnEndOfStream: false) == 8)
+        try
         {
-            var quarter = BinaryPrimitives.ReadUInt32LittleEndian(head);
-            var words = new ulong[BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(4))];
-            file.ReadExactly(MemoryMarshal.AsBytes(words.AsSpan()));
-            presence.Mark(day * Day + quarter * LocalBuckets.QuarterHour, words);
+            while (file.ReadAtLeast(head, 8, throwOnEndOfStream: false) == 8)
+            {
+                var (quarter, words) = (BinaryPrimitives.ReadUInt32LittleEndian(head), BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(4)));
+                if (quarter >= Day / LocalBuckets.QuarterHour || words > PresenceWordsMax)
+                    throw new InvalidDataException($"{path} is damaged.");
+                var bits = new ulong[words];
+                file.ReadExactly(MemoryMarshal.AsBytes(bits.AsSpan()));
+                presence.Mark(day * Day + quarter * LocalBuckets.QuarterHour, bits);
+            }
+        }
+        catch (Exception fault) when (fault is EndOfStreamException or InvalidOperationException)
+        {
+            throw new InvalidDataException($"{path} is damaged.", fault);
         }
 
         return presence;
@@ -237,19 +279,62 @@ internal sealed class GroupStore(string root)
         file.Flush(flushToDisk: true);
     }
 
-    private GroupState Restore()
+    /// <exception cref="InvalidDataException">state.json is damaged or of a newer release.</exception>
+    internal static GroupState Parse(byte[] bytes, string path)
     {
         GroupState? state;
         try
         {
-            state = JsonSerializer.Deserialize(File.ReadAllBytes(_statePath), GroupJson.Default.GroupState);
+            state = JsonSerializer.Deserialize(bytes, GroupJson.Default.GroupState);
         }
         catch (JsonException fault)
         {
-            throw new InvalidDataException($"{_statePath} is damaged: {fault.Message} Delete {root}: trends are then made again from the log.", fault);
+            throw new InvalidDataException($"{path} is damaged: {fault.Message} Delete {Path.GetDirectoryName(path)}: trends are then made again from the log.", fault);
         }
 
-        return state is { Version: Version } ? state : throw new InvalidDataException($"{_statePath} has format version {state?.Version}; this release knows {Version}.");
+        return state is { Version: Version } ? state : throw new InvalidDataException($"{path} has format version {state?.Version}; this release knows {Version}.");
+    }
+
+    /// <summary>
+    /// What is missing or damaged is told and left out: it is less than the whole, which the log cannot give back for long.
+    /// </summary>
+    private GroupState WithoutDamaged(GroupState state, Action<string> openCells)
+    {
+        var devices = new FileInfo(_devicesPath);
+        if (state.Devices > 0 && (!devices.Exists || devices.Length < state.Devices * (long)DeviceBytes))
+        {
+            // The bits of presence are theirs.
+            RollupLog.TrendsDamaged(logger, _devicesPath, "is missing or short");
+            state = state with { Devices = 0, Presence = [] };
+        }
+
+        return state with
+        {
+            Cells = state.Cells.FindAll(file => IsWhole(file.Name, openCells)),
+            Presence = state.Presence.Where(day => IsWhole(day.Value, path => File.OpenRead(path).Dispose())).ToDictionary(),
+        };
+    }
+
+    private static void ReadToTheEnd(string path)
+    {
+        using var file = new CellFileReader(path);
+        foreach (var series in file.All())
+            _ = series;
+    }
+
+    private bool IsWhole(string name, Action<string> open)
+    {
+        var path = Path.Combine(root, name);
+        try
+        {
+            open(path);
+            return true;
+        }
+        catch (Exception fault) when (fault is InvalidDataException or FileNotFoundException)
+        {
+            RollupLog.TrendsDamaged(logger, path, fault is FileNotFoundException ? "is missing" : "is damaged");
+            return false;
+        }
     }
 
     private void Replace(GroupState state)
@@ -262,8 +347,8 @@ internal sealed class GroupStore(string root)
         }
 
         File.Move(_statePath + ".tmp", _statePath, overwrite: true);
-        var kept = state.Cells.Select(file => file.Name).Concat(state.Presence.Values).ToHashSet();
-        var gone = _state.Cells.Select(file => file.Name).Concat(_state.Presence.Values).Where(name => !kept.Contains(name)).ToList();
+        var kept = state.Files.ToHashSet();
+        var gone = _state.Files.Where(name => !kept.Contains(name)).ToList();
         _state = state;
         BeforeStep.Value?.Invoke();
         foreach (var name in gone)

@@ -62,6 +62,8 @@ internal sealed class CellFileReader : IDisposable
         }
     }
 
+    public string Path => _path;
+
     /// <summary>What the writer said the file was made from.</summary>
     public byte[] Meta { get; }
 
