@@ -1,5 +1,7 @@
 using System.Text.Json;
+using Millrace.History;
 using Millrace.History.Archive;
+using Millrace.History.Rollups.Groups;
 using Millrace.Registry;
 using Millrace.Settings;
 
@@ -16,6 +18,14 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
 
     private static readonly string[] LeftOut = [".new", ".tmp", ".replaced", "-wal", "-shm", "-journal"];
 
+    /// <summary>Folders that have a place of their own in the order.</summary>
+    private static readonly string[] Ordered = ["log", "views", "jobs", "files", "history"];
+
+    /// <summary>The file system's own, where the data folder is a disk.</summary>
+    private const string LostAndFound = "lost+found";
+
+    private const string Trends = "views/trends";
+
     private readonly Progress _progress = new(errors);
     private readonly Dictionary<string, BackupFile> _copied = new(StringComparer.Ordinal);
     private CheckedCopy _copy = null!;
@@ -28,13 +38,14 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
 
         // Opened now the segments stay readable, also when retention removes them meanwhile.
         using var held = new HeldSegments(Path.Combine(data, "log"));
-        CopyAll(Plain("views"), cancel);
+        CopyAll(Plain("views").Where(name => !IsBelow(name, Trends)), cancel);
+        CopyMoments(Trends, GroupSnapshot.Take, cancel);
         CopyAll(Plain("jobs").Where(name => !name.EndsWith(".rows", StringComparison.Ordinal) && Path.GetFileName(name) != "delivered.json"), cancel);
         CopyAll(Plain("jobs").Where(name => name.EndsWith(".rows", StringComparison.Ordinal)), cancel);
         CopyAll(Plain("jobs").Where(name => Path.GetFileName(name) == "delivered.json"), cancel);
         CopyTargets(cancel);
-        CopyAll(Plain("dead-letter"), cancel);
-        CopyHistory(cancel);
+        CopyMoments("history", ArchiveSnapshot.Take, cancel);
+        CopyAll(OtherFolders().SelectMany(Plain), cancel);
         CopyAll(TopLevel(), cancel);
         CopyLog(held, cancel);
         _progress.End();
@@ -71,6 +82,10 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
             : [];
     }
 
+    /// <summary>Folders of files that stand for themselves.</summary>
+    private IEnumerable<string> OtherFolders() =>
+        Directory.EnumerateDirectories(data).Select(path => Path.GetFileName(path)).Where(name => !Ordered.Contains(name) && name != LostAndFound).Order(StringComparer.Ordinal);
+
     private IEnumerable<string> TopLevel() =>
         Directory.EnumerateFiles(data).Select(path => Path.GetFileName(path)).Where(name => IsKept(name) && name is not ("lock" or ".lock")).Order(StringComparer.Ordinal);
 
@@ -106,7 +121,7 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
             CopyAll(names.Where(name => !IsBooks(name)), cancel);
             if (names.SequenceEqual(Plain("files")))
                 return;
-            Drop(name => name.StartsWith("files/", StringComparison.Ordinal));
+            Drop(name => IsBelow(name, "files"));
         }
 
         throw new CommandException($"the files in {Path.Combine(data, "files")} are begun anew faster than they can be copied; stop the jobs that write them, or make their rollSeconds and rollBytes larger");
@@ -114,25 +129,28 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
 
     private static bool IsBooks(string name) => Path.GetFileName(name) is ['.', ..] && name.EndsWith(".millrace", StringComparison.Ordinal);
 
-    private void CopyHistory(CancellationToken cancel)
+    /// <summary>Copies a folder whose files are merged while it is read: files of one moment, or else of the next.</summary>
+    private void CopyMoments(string folder, Func<string, FolderMoment> take, CancellationToken cancel)
     {
-        var root = Path.Combine(data, "history");
+        var root = Path.Combine(data, folder);
         for (var attempt = 1; attempt <= Attempts; attempt++)
         {
-            var moment = ArchiveSnapshot.Take(root);
-            if (!moment.Files.All(file => TryCopyOnce(file.Path, $"history/{file.Name}", cancel)))
+            var moment = take(root);
+            if (!moment.Files.All(file => TryCopyOnce(file.Path, $"{folder}/{file.Name}", cancel)))
                 continue;
             foreach (var (name, content) in moment.Texts)
-                Take(_copy.Copy(new MemoryStream(content), $"history/{name}", long.MaxValue, cancel));
-            var wanted = moment.Files.Select(file => $"history/{file.Name}").Concat(moment.Texts.Select(text => $"history/{text.Name}")).ToHashSet(StringComparer.Ordinal);
-            Drop(name => name.StartsWith("history/", StringComparison.Ordinal) && !wanted.Contains(name));
+                Take(_copy.Copy(new MemoryStream(content), $"{folder}/{name}", long.MaxValue, cancel));
+            var wanted = moment.Files.Select(file => $"{folder}/{file.Name}").Concat(moment.Texts.Select(text => $"{folder}/{text.Name}")).ToHashSet(StringComparer.Ordinal);
+            Drop(name => IsBelow(name, folder) && !wanted.Contains(name));
             return;
         }
 
         throw new CommandException($"the files in {root} are merged faster than they can be copied; give --output a faster disk, or stop the server for the time of the backup");
     }
 
-    /// <summary>Files of the history never change under a name.</summary>
+    private static bool IsBelow(string name, string folder) => name.StartsWith(folder + "/", StringComparison.Ordinal);
+
+    /// <summary>These files never change under a name.</summary>
     /// <returns>False when it is gone: merged into another.</returns>
     private bool TryCopyOnce(string path, string name, CancellationToken cancel)
     {
