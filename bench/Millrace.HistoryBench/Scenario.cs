@@ -7,6 +7,7 @@ using Millrace.History.Archive;
 using Millrace.History.Queries;
 using Millrace.History.Rollups.Devices;
 using Millrace.History.Rollups.Groups;
+using Millrace.Testing;
 
 namespace Millrace.HistoryBench;
 

@@ -32,14 +32,20 @@ public sealed class WebhookReceiver : IAsyncDisposable
 
     public static async Task<WebhookReceiver> StartAsync()
     {
+        WebhookReceiver? receiver = null;
+        return receiver = new WebhookReceiver(await ListenAsync(context => receiver!.HandleAsync(context)));
+    }
+
+    /// <summary>A local HTTP server that hands what is posted to /hook to whoever asked for it.</summary>
+    public static async Task<WebApplication> ListenAsync(RequestDelegate take)
+    {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         var app = builder.Build();
-        var receiver = new WebhookReceiver(app);
-        app.MapPost("/hook", receiver.HandleAsync);
+        app.MapPost("/hook", take);
         await app.StartAsync();
-        return receiver;
+        return app;
     }
 
     /// <summary>Rows of distinct keys, as a receiver that remembers keys sees them.</summary>

@@ -211,14 +211,8 @@ internal static class LiveJobs
 
         public static async Task<Receiver> StartAsync()
         {
-            var builder = WebApplication.CreateSlimBuilder();
-            builder.Logging.ClearProviders();
-            builder.WebHost.UseUrls("http://127.0.0.1:0");
-            var app = builder.Build();
-            var receiver = new Receiver(app);
-            app.MapPost("/hook", receiver.TakeAsync);
-            await app.StartAsync();
-            return receiver;
+            Receiver? receiver = null;
+            return receiver = new Receiver(await WebhookReceiver.ListenAsync(context => receiver!.TakeAsync(context)));
         }
 
         /// <summary>Begins the ages anew.</summary>

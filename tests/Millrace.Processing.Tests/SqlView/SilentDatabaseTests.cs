@@ -16,16 +16,9 @@ public sealed class SilentDatabaseTests
     {
         using var folder = new TempFolder();
         using var table = new SilentTable();
-        using var leaving = new CancellationTokenSource();
-        var log = new MemoryLog();
-        var view = new SqlValueView(
-            table, new NothingKnown(), () => ["meter"u8.ToArray()], () => null, folder["sql.json"], 2, TimeProvider.System, NullLogger.Instance);
 
-        var opening = view.OpenAsync(log, leaving.Token).AsTask();
-        await table.Asked.WaitAsync(FarTooLong);
-        await leaving.CancelAsync();
+        await LeaveWhileOpeningAsync(ViewOf(table, folder), table);
 
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening.WaitAsync(FarTooLong));
         Assert.Equal(1, table.Calls);
     }
 
@@ -34,20 +27,27 @@ public sealed class SilentDatabaseTests
     {
         using var folder = new TempFolder();
         using var table = new SilentTable();
-        using var leaving = new CancellationTokenSource();
-        var log = new MemoryLog();
-        var view = new SqlValueView(
-            table, new NothingKnown(), () => ["meter"u8.ToArray()], () => null, folder["sql.json"], 2, TimeProvider.System, NullLogger.Instance);
-        var first = view.OpenAsync(log, leaving.Token).AsTask();
-        await table.Asked.WaitAsync(FarTooLong);
-        await leaving.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first.WaitAsync(FarTooLong));
+        var view = ViewOf(table, folder);
+        await LeaveWhileOpeningAsync(view, table);
 
-        var second = view.OpenAsync(log, CancellationToken.None).AsTask();
+        var second = view.OpenAsync(new MemoryLog(), CancellationToken.None).AsTask();
         table.Answer();
         await second.WaitAsync(FarTooLong);
 
         Assert.Equal((2, 1), (table.Calls, table.AtOnceMost));
+    }
+
+    private static SqlValueView ViewOf(SilentTable table, TempFolder folder) => new(
+        table, new NothingKnown(), () => ["meter"u8.ToArray()], () => null, folder["sql.json"], 2, TimeProvider.System, NullLogger.Instance);
+
+    /// <summary>Gives up opening once the database was asked; that alone must end it.</summary>
+    private static async Task LeaveWhileOpeningAsync(SqlValueView view, SilentTable table)
+    {
+        using var leaving = new CancellationTokenSource();
+        var opening = view.OpenAsync(new MemoryLog(), leaving.Token).AsTask();
+        await table.Asked.WaitAsync(FarTooLong);
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening.WaitAsync(FarTooLong));
     }
 
     private sealed class SilentTable : ISqlValueTable, IDisposable

@@ -4,18 +4,13 @@ using System.Text;
 
 namespace Millrace.Tests.Commands.Simulate;
 
-/// <summary>
-/// Reads lines and answers each as told: text is sent, an empty text is silence, null breaks the connection. The first line
-/// of a connection must be ACK.
-/// </summary>
-internal sealed class LineServer : IDisposable
+/// <summary>Takes connections one after the other until it is disposed.</summary>
+internal abstract class ScriptedServer : IDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-    private readonly Func<string, int, string?> _answer;
 
-    public LineServer(Func<string, int, string?> answer)
+    protected ScriptedServer()
     {
-        _answer = answer;
         _listener.Start();
         Serving = ServeAsync();
     }
@@ -24,7 +19,9 @@ internal sealed class LineServer : IDisposable
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
-    public List<string> Lines { get; } = [];
+    public void Dispose() => _listener.Dispose();
+
+    protected abstract Task ServeAsync(TcpClient client);
 
     private async Task ServeAsync()
     {
@@ -44,8 +41,17 @@ internal sealed class LineServer : IDisposable
                 await ServeAsync(client);
         }
     }
+}
 
-    private async Task ServeAsync(TcpClient client)
+/// <summary>
+/// Reads lines and answers each as told: text is sent, an empty text is silence, null breaks the connection. The first line
+/// of a connection must be ACK.
+/// </summary>
+internal sealed class LineServer(Func<string, int, string?> answerTo) : ScriptedServer
+{
+    public List<string> Lines { get; } = [];
+
+    protected override async Task ServeAsync(TcpClient client)
     {
         try
         {
@@ -55,7 +61,7 @@ internal sealed class LineServer : IDisposable
             while (await reader.ReadLineAsync() is { } line)
             {
                 Lines.Add(line);
-                if (_answer(line, Lines.Count - 1) is not { } answer)
+                if (answerTo(line, Lines.Count - 1) is not { } answer)
                 {
                     await writer.FlushAsync();
                     client.LingerState = new LingerOption(true, 0);
@@ -78,51 +84,17 @@ internal sealed class LineServer : IDisposable
             // The sender closed.
         }
     }
-
-    public void Dispose() => _listener.Dispose();
 }
 
 /// <summary>Reads requests with a Content-Length and answers each with the bytes it is told, one small piece at a time; null breaks the connection.</summary>
-internal sealed class HttpServer : IDisposable
+internal sealed class HttpServer(Func<int, string?> answerTo) : ScriptedServer
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-    private readonly Func<int, string?> _answer;
     private int _requests;
-
-    public HttpServer(Func<int, string?> answer)
-    {
-        _answer = answer;
-        _listener.Start();
-        Serving = ServeAsync();
-    }
-
-    public Task Serving { get; }
-
-    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     /// <summary>The bodies of answered requests.</summary>
     public List<string> Bodies { get; } = [];
 
-    private async Task ServeAsync()
-    {
-        while (true)
-        {
-            TcpClient client;
-            try
-            {
-                client = await _listener.AcceptTcpClientAsync();
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-                return;
-            }
-
-            using (client)
-                await ServeAsync(client);
-        }
-    }
-
-    private async Task ServeAsync(TcpClient client)
+    protected override async Task ServeAsync(TcpClient client)
     {
         client.NoDelay = true;
         var stream = client.GetStream();
@@ -141,7 +113,7 @@ internal sealed class HttpServer : IDisposable
 
                 var body = new char[length];
                 await reader.ReadBlockAsync(body);
-                if (_answer(_requests++) is not { } answer)
+                if (answerTo(_requests++) is not { } answer)
                     return;
                 Bodies.Add(new string(body));
                 foreach (var piece in Encoding.ASCII.GetBytes(answer).Chunk(25))
@@ -153,6 +125,4 @@ internal sealed class HttpServer : IDisposable
             // The sender closed.
         }
     }
-
-    public void Dispose() => _listener.Dispose();
 }
