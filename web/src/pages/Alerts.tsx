@@ -3,6 +3,7 @@ import { type Alert, type Severity, call, devicePage, explain, severities, useLo
 import { badgeOn, setBadge, setSound, soundOn } from "../alarm";
 import { count, shown, span } from "../format";
 import { useOverview } from "../live";
+import { Choice } from "../parts/Choice";
 import { Dialog } from "../parts/Dialog";
 import { Pill, Trouble } from "../parts/Messages";
 import { Ago, Time } from "../parts/Time";
@@ -97,17 +98,7 @@ export function AlertsPage() {
               </button>
             ))}
           </div>
-          <label class="inline">
-            {t.severity}
-            <select value={severity} onChange={(e) => setSeverity(e.currentTarget.value)}>
-              <option value="">{text.common.all}</option>
-              {severities.map((s) => (
-                <option value={s} key={s}>
-                  {text.states[s]}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Choice label={t.severity} value={severity} change={setSeverity} any={text.common.all} options={severities.map((s) => [s, text.states[s] ?? s] as const)} />
           <label class="inline">
             {t.rule}
             <input type="search" value={rule} onInput={(e) => setRule(e.currentTarget.value.trim())} size={14} />

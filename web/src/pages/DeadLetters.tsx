@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { call, devicePage, explain, useLoad } from "../api";
 import { bytes as bytesText, count } from "../format";
 import { useOverview } from "../live";
+import { Choice } from "../parts/Choice";
 import { Banner, Trouble } from "../parts/Messages";
 import { Ago, Time } from "../parts/Time";
 import { useQueryParameter } from "../router";
@@ -104,28 +105,8 @@ export function DeadLettersPage() {
       )}
       <section class="card flush">
         <div class="filters">
-          <label class="inline">
-            {text.devices.listener}
-            <select value={listener} onChange={(e) => setListener(e.currentTarget.value)}>
-              <option value="">{text.common.any}</option>
-              {(overview?.listeners ?? []).map((l) => (
-                <option value={l.name} key={l.name}>
-                  {l.name}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label class="inline">
-            {t.job}
-            <select value={job} onChange={(e) => setJob(e.currentTarget.value)}>
-              <option value="">{text.common.any}</option>
-              {(overview?.jobs ?? []).map((j) => (
-                <option value={j.name} key={j.name}>
-                  {j.name}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Choice label={text.devices.listener} value={listener} change={setListener} any={text.common.any} options={(overview?.listeners ?? []).map((l) => [l.name, l.name] as const)} />
+          <Choice label={t.job} value={job} change={setJob} any={text.common.any} options={(overview?.jobs ?? []).map((j) => [j.name, j.name] as const)} />
         </div>
         {letters?.length === 0 && <p class="empty">{t.none}</p>}
         <ul class="letters">

@@ -6,6 +6,7 @@ import { Confirm, Dialog } from "../parts/Dialog";
 import { Icon } from "../parts/Icon";
 import { Pill, Trouble } from "../parts/Messages";
 import { Snippet } from "../parts/Snippet";
+import { Table } from "../parts/Table";
 import { Ago, Time } from "../parts/Time";
 import { type Mark, type Series, TrendChart } from "../parts/TrendChart";
 import { navigate, useQueryParameter } from "../router";
@@ -509,32 +510,28 @@ function RawReadings({ path, id, fresh }: { path: string; id: string; fresh: Rea
       <Trouble problem={problem} />
       {rows.length === 0 && <p class="empty">{t.nothingInRange}</p>}
       {rows.length > 0 && (
-        <div class="scroll-x" role="region" aria-label={t.raw} tabIndex={0}>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">{t.time}</th>
-                <th scope="col">{t.receivedAt}</th>
-                <th scope="col">{t.position}</th>
-                <th scope="col">{t.data}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.slice(0, shownRows).map((r) => (
-                <tr key={`${r.partition}:${r.sequence}`}>
-                  <td class="nowrap">
-                    <Time at={r.time} />
-                  </td>
-                  <td class="nowrap">
-                    <Time at={r.receivedAt} />
-                  </td>
-                  <td class="mono muted">{`${r.partition}:${r.sequence}`}</td>
-                  <td class="mono wrap">{JSON.stringify(r.data)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label={t.raw}
+          heads={[
+            { label: t.time },
+            { label: t.receivedAt },
+            { label: t.position },
+            { label: t.data },
+          ]}
+        >
+          {rows.slice(0, shownRows).map((r) => (
+            <tr key={`${r.partition}:${r.sequence}`}>
+              <td class="nowrap">
+                <Time at={r.time} />
+              </td>
+              <td class="nowrap">
+                <Time at={r.receivedAt} />
+              </td>
+              <td class="mono muted">{`${r.partition}:${r.sequence}`}</td>
+              <td class="mono wrap">{JSON.stringify(r.data)}</td>
+            </tr>
+          ))}
+        </Table>
       )}
       {rows.length > shownRows && (
         <p class="more">

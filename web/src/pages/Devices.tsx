@@ -3,6 +3,7 @@ import { type DeviceRow, call, devicePage, devicePath, severities } from "../api
 import { useDeviceRows } from "../deviceRows";
 import { exact, leaves, unitOf, value as shownValue } from "../format";
 import { useOverview } from "../live";
+import { Choice } from "../parts/Choice";
 import { Dialog } from "../parts/Dialog";
 import { Icon } from "../parts/Icon";
 import { Pill, Trouble } from "../parts/Messages";
@@ -65,40 +66,9 @@ export function DevicesPage() {
             <span class="visually-hidden">{t.search}</span>
             <input type="search" placeholder={t.search} value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
           </label>
-          <label class="inline">
-            {t.silent}
-            <select value={silent} onChange={(e) => setSilent(e.currentTarget.value)}>
-              <option value="">{text.common.any}</option>
-              {silences.map((s) => (
-                <option value={s} key={s}>
-                  {t.silentFor(s)}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label class="inline">
-            {t.alert}
-            <select value={alert} onChange={(e) => setAlert(e.currentTarget.value)}>
-              <option value="">{text.common.any}</option>
-              <option value="any">{t.withAlert}</option>
-              {severities.map((s) => (
-                <option value={s} key={s}>
-                  {text.states[s]}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label class="inline">
-            {t.listener}
-            <select value={listener} onChange={(e) => setListener(e.currentTarget.value)}>
-              <option value="">{text.common.any}</option>
-              {(overview?.listeners ?? []).map((l) => (
-                <option value={l.name} key={l.name}>
-                  {l.name}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Choice label={t.silent} value={silent} change={setSilent} any={text.common.any} options={silences.map((s) => [s, t.silentFor(s)] as const)} />
+          <Choice label={t.alert} value={alert} change={setAlert} any={text.common.any} options={[["any", t.withAlert], ...severities.map((s) => [s, text.states[s] ?? s] as const)]} />
+          <Choice label={t.listener} value={listener} change={setListener} any={text.common.any} options={(overview?.listeners ?? []).map((l) => [l.name, l.name] as const)} />
           <label class="inline">
             {t.tag}
             <input type="search" list="tags" size={8} value={tag} onInput={(e) => setTag(e.currentTarget.value.trim())} />

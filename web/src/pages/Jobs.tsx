@@ -5,6 +5,7 @@ import { useOverview } from "../live";
 import { Icon } from "../parts/Icon";
 import { Pill, Trouble } from "../parts/Messages";
 import { Sparkline } from "../parts/Sparkline";
+import { Table } from "../parts/Table";
 import { useMay } from "../session";
 import { text } from "../text";
 
@@ -45,63 +46,49 @@ export function JobsPage() {
           </div>
         )}
         {jobs && jobs.length > 0 && (
-          <div class="scroll-x" role="region" aria-label={text.nav.jobs} tabIndex={0}>
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">{t.name}</th>
-                  <th scope="col">{t.state}</th>
-                  <th scope="col" class="num">
-                    {t.rowsIn}
-                  </th>
-                  <th scope="col" class="num">
-                    {t.rowsOut}
-                  </th>
-                  <th scope="col" class="num">
-                    {t.bad}
-                  </th>
-                  <th scope="col" class="num">
-                    {t.lag}
-                  </th>
-                  <th scope="col">{t.throughput}</th>
-                  <th scope="col">
-                    <span class="visually-hidden">{t.actions}</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {jobs.map((job) => (
-                  <tr key={job.name}>
-                    <td>
-                      <a class="strong" href={`/jobs/${encodeURIComponent(job.name)}`}>
-                        {job.name}
-                      </a>
-                      {job.lastError && <div class="bad-text small">{job.lastError}</div>}
-                    </td>
-                    <td>
-                      <Pill state={job.state} />
-                    </td>
-                    <td class="num">{count(job.rowsIn)}</td>
-                    <td class="num">{count(job.rowsOut)}</td>
-                    <td class={`num ${job.bad > 0 ? "warn-text" : ""}`}>{count(job.bad)}</td>
-                    <td class="num">{count(job.lagReadings)}</td>
-                    <td class="spark-cell">
-                      <Sparkline values={rates(activity.data?.jobs[job.name]?.rowsIn ?? [])} />
-                    </td>
-                    <td class="end">
-                      {mayOperate && (
-                        <button type="button" class="button small" onClick={() => void change(job, job.state === "stopped" || job.state === "failed" ? "start" : "stop")}>
-                          <Icon name={job.state === "stopped" || job.state === "failed" ? "play" : "stop"} />
-                          {job.state === "stopped" || job.state === "failed" ? t.start : t.stop}
-                          <span class="visually-hidden"> {job.name}</span>
-                        </button>
-                      )}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table
+            label={text.nav.jobs}
+            heads={[
+              { label: t.name },
+              { label: t.state },
+              { label: t.rowsIn, num: true },
+              { label: t.rowsOut, num: true },
+              { label: t.bad, num: true },
+              { label: t.lag, num: true },
+              { label: t.throughput },
+              { label: t.actions, hidden: true },
+            ]}
+          >
+            {jobs.map((job) => (
+              <tr key={job.name}>
+                <td>
+                  <a class="strong" href={`/jobs/${encodeURIComponent(job.name)}`}>
+                    {job.name}
+                  </a>
+                  {job.lastError && <div class="bad-text small">{job.lastError}</div>}
+                </td>
+                <td>
+                  <Pill state={job.state} />
+                </td>
+                <td class="num">{count(job.rowsIn)}</td>
+                <td class="num">{count(job.rowsOut)}</td>
+                <td class={`num ${job.bad > 0 ? "warn-text" : ""}`}>{count(job.bad)}</td>
+                <td class="num">{count(job.lagReadings)}</td>
+                <td class="spark-cell">
+                  <Sparkline values={rates(activity.data?.jobs[job.name]?.rowsIn ?? [])} />
+                </td>
+                <td class="end">
+                  {mayOperate && (
+                    <button type="button" class="button small" onClick={() => void change(job, job.state === "stopped" || job.state === "failed" ? "start" : "stop")}>
+                      <Icon name={job.state === "stopped" || job.state === "failed" ? "play" : "stop"} />
+                      {job.state === "stopped" || job.state === "failed" ? t.start : t.stop}
+                      <span class="visually-hidden"> {job.name}</span>
+                    </button>
+                  )}
+                </td>
+              </tr>
+            ))}
+          </Table>
         )}
       </section>
     </>

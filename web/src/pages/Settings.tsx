@@ -5,6 +5,7 @@ import { Confirm, Dialog } from "../parts/Dialog";
 import { Icon } from "../parts/Icon";
 import { Pill } from "../parts/Messages";
 import { Snippet } from "../parts/Snippet";
+import { Table } from "../parts/Table";
 import { Ago, Time } from "../parts/Time";
 import { SessionContext, useMay } from "../session";
 import { text } from "../text";
@@ -121,43 +122,37 @@ function Tokens({ mode }: { mode: string }) {
         </button>
       </div>
       {data && data.tokens.length > 0 && (
-        <div class="scroll-x" role="region" aria-label={t.tokens} tabIndex={0}>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">{t.name}</th>
-                <th scope="col">{t.role}</th>
-                <th scope="col">{t.made}</th>
-                <th scope="col">{t.used}</th>
-                <th scope="col">
-                  <span class="visually-hidden">{text.jobs.actions}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {data.tokens.map((token) => (
-                <tr key={token.id}>
-                  <th scope="row">{token.name}</th>
-                  <td>
-                    {text.roles[token.role]} <span class="muted small">{t.roleTexts[token.role]}</span>
-                  </td>
-                  <td>
-                    <Time at={token.createdAt} />
-                  </td>
-                  <td>
-                    <Ago at={token.lastUsedAt} />
-                  </td>
-                  <td class="end">
-                    <button type="button" class="button small danger" onClick={() => setRevoking(token)}>
-                      {t.revoke}
-                      <span class="visually-hidden"> {token.name}</span>
-                    </button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label={t.tokens}
+          heads={[
+            { label: t.name },
+            { label: t.role },
+            { label: t.made },
+            { label: t.used },
+            { label: text.jobs.actions, hidden: true },
+          ]}
+        >
+          {data.tokens.map((token) => (
+            <tr key={token.id}>
+              <th scope="row">{token.name}</th>
+              <td>
+                {text.roles[token.role]} <span class="muted small">{t.roleTexts[token.role]}</span>
+              </td>
+              <td>
+                <Time at={token.createdAt} />
+              </td>
+              <td>
+                <Ago at={token.lastUsedAt} />
+              </td>
+              <td class="end">
+                <button type="button" class="button small danger" onClick={() => setRevoking(token)}>
+                  {t.revoke}
+                  <span class="visually-hidden"> {token.name}</span>
+                </button>
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
       {data?.tokens.length === 0 && <p class="empty">{t.noTokens}</p>}
       {making && (

@@ -1,8 +1,10 @@
 import { useMemo, useState } from "preact/hooks";
 import { type SeenField, useLoad } from "../api";
 import { count, localTime, percent, unitOf, value as shownValue } from "../format";
+import { Choice } from "../parts/Choice";
 import { Icon } from "../parts/Icon";
 import { Trouble } from "../parts/Messages";
+import { type Head, Table } from "../parts/Table";
 import { type Series, TrendChart } from "../parts/TrendChart";
 import { useQueryParameter } from "../router";
 import { text } from "../text";
@@ -37,6 +39,8 @@ export function TrendsPage() {
   const [compare, setCompare] = useQueryParameter("compare");
   const [range, setRange] = useState<[number, number] | null>(null);
   const field = chosen || (numeric.find((f) => !f.name.startsWith("originData."))?.name ?? numeric[0]?.name ?? "");
+  // A field of the address may be none of those seen lately.
+  const fieldNames = [...new Set([field, ...numeric.map((f) => f.name)])];
   const [, seconds, interval] = spans.find(([name]) => name === span) ?? spans[2]!;
 
   const [to, from] = useMemo(() => {
@@ -71,44 +75,10 @@ export function TrendsPage() {
       </header>
       <section class="card flush">
         <div class="filters">
-          <label class="inline">
-            {t.field}
-            <select value={field} onChange={(e) => setField(e.currentTarget.value)}>
-              {!numeric.some((f) => f.name === field) && <option value={field}>{field || "–"}</option>}
-              {numeric.map((f) => (
-                <option value={f.name} key={f.name}>
-                  {f.name}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label class="inline">
-            {t.aggregate}
-            <select value={aggregate} onChange={(e) => setAggregate(e.currentTarget.value)}>
-              {aggregates.map((a) => (
-                <option value={a} key={a}>
-                  {text.aggregates[a]}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label class="inline">
-            {t.group}
-            <select value={group} onChange={(e) => setGroup(e.currentTarget.value)}>
-              <option value="none">{t.fleet}</option>
-              <option value="type">{t.byType}</option>
-              <option value="tag">{t.byTag}</option>
-            </select>
-          </label>
-          <label class="inline">
-            {t.compare}
-            <select value={compare} onChange={(e) => setCompare(e.currentTarget.value)}>
-              <option value="">{t.noCompare}</option>
-              <option value="span">{t.spanBefore}</option>
-              <option value="24h">{t.dayBefore}</option>
-              <option value="7d">{t.weekBefore}</option>
-            </select>
-          </label>
+          <Choice label={t.field} value={field} change={setField} options={fieldNames.map((name) => [name, name || "–"] as const)} />
+          <Choice label={t.aggregate} value={aggregate} change={setAggregate} options={aggregates.map((a) => [a, text.aggregates[a] ?? a] as const)} />
+          <Choice label={t.group} value={group} change={setGroup} options={[["none", t.fleet], ["type", t.byType], ["tag", t.byTag]]} />
+          <Choice label={t.compare} value={compare} change={setCompare} any={t.noCompare} options={[["span", t.spanBefore], ["24h", t.dayBefore], ["7d", t.weekBefore]]} />
           <div class="segments push" role="group" aria-label={text.device.range}>
             {spans.map(([name]) => (
               <button
@@ -155,54 +125,40 @@ export function TrendsPage() {
           <h2>{t.completeness}</h2>
           <span class="muted small">{t.completenessText}</span>
         </div>
-        <div class="scroll-x" role="region" aria-label={t.completeness} tabIndex={0}>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">{t.group}</th>
-                <th scope="col">{t.reported}</th>
-                <th scope="col" class="num">
-                  {t.devices}
-                </th>
-                <th scope="col" class="num">
-                  {t.readingsHead}
-                </th>
-                <th scope="col" class="num">
-                  {text.aggregates[aggregate]}
-                </th>
-                {back > 0 && (
-                  <th scope="col" class="num">
-                    {t.change}
-                  </th>
-                )}
+        <Table
+          label={t.completeness}
+          heads={[
+            { label: t.group },
+            { label: t.reported },
+            { label: t.devices, num: true },
+            { label: t.readingsHead, num: true },
+            { label: text.aggregates[aggregate] ?? aggregate, num: true },
+            ...(back > 0 ? [{ label: t.change, num: true } as Head] : []),
+          ]}
+        >
+          {(now.data?.series ?? []).map((series) => {
+            const earlier = before.data?.series.find((s) => s.group === series.group);
+            return (
+              <tr key={series.group ?? "fleet"}>
+                <th scope="row">{groupName(series.group)}</th>
+                <td>
+                  <div class="completeness">
+                    <div class="meter" aria-hidden="true">
+                      <div style={{ width: `${series.devices.share * 100}%` }} />
+                    </div>
+                    <span class="num">{t.share(percent(series.devices.share))}</span>
+                  </div>
+                </td>
+                <td class="num">{t.of(count(series.devices.reported), count(series.devices.known))}</td>
+                <td class="num">{count(series.points.reduce((sum, p) => sum + p.count, 0))}</td>
+                <td class="num">
+                  {shownValue(overall(series, aggregate))} <span class="muted">{unit}</span>
+                </td>
+                {back > 0 && <td class="num">{earlier ? change(overall(series, aggregate), overall(earlier, aggregate)) : "–"}</td>}
               </tr>
-            </thead>
-            <tbody>
-              {(now.data?.series ?? []).map((series) => {
-                const earlier = before.data?.series.find((s) => s.group === series.group);
-                return (
-                  <tr key={series.group ?? "fleet"}>
-                    <th scope="row">{groupName(series.group)}</th>
-                    <td>
-                      <div class="completeness">
-                        <div class="meter" aria-hidden="true">
-                          <div style={{ width: `${series.devices.share * 100}%` }} />
-                        </div>
-                        <span class="num">{t.share(percent(series.devices.share))}</span>
-                      </div>
-                    </td>
-                    <td class="num">{t.of(count(series.devices.reported), count(series.devices.known))}</td>
-                    <td class="num">{count(series.points.reduce((sum, p) => sum + p.count, 0))}</td>
-                    <td class="num">
-                      {shownValue(overall(series, aggregate))} <span class="muted">{unit}</span>
-                    </td>
-                    {back > 0 && <td class="num">{earlier ? change(overall(series, aggregate), overall(earlier, aggregate)) : "–"}</td>}
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </div>
+            );
+          })}
+        </Table>
       </section>
     </>
   );
