@@ -181,9 +181,9 @@ internal sealed class SmtpSession : IAsyncDisposable
         {
             await CommandAsync("QUIT", cancel);
         }
-        catch (Exception e) when (e is IOException or SocketException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or OutputException)
         {
-            // The message is taken; how the server says goodbye does not matter.
+            // The message is taken, whatever the server says at parting and even if we stop while it does.
         }
 
         return refused;
