@@ -116,6 +116,22 @@ public class OperationsTests
     }
 
     [Fact]
+    public async Task What_came_without_a_token_is_driven_again_only_when_it_is_named()
+    {
+        await using var server = await WebServer.StartAsync();
+        server.DeadLetters.Keep(ListenerId.Udp, RejectReason.Unauthenticated, 0, "M1", null, "M1:20"u8);
+        server.DeadLetters.Keep(ListenerId.Udp, RejectReason.NotAllowed, 0, "M2", null, "M2:21"u8);
+        await server.DeadLetters.DrainAsync(CancellationToken.None);
+
+        var (_, all) = await server.Client.PostTextAsync("/api/v1/dead-letters/redrive", "{}").ReadAsync();
+        var (_, named) = await server.Client.PostTextAsync("/api/v1/dead-letters/redrive", """{"reason":"unauthenticated"}""").ReadAsync();
+
+        Assert.Equal((0, 2), (all.GetProperty("accepted").GetInt32(), all.GetProperty("rejected").GetInt32()));
+        Assert.Equal((1, 0), (named.GetProperty("accepted").GetInt32(), named.GetProperty("rejected").GetInt32()));
+        Assert.Equal([("M1", "20")], server.Log.Readings);
+    }
+
+    [Fact]
     public async Task Dead_letters_are_sent_again_once()
     {
         await using var server = await WebServer.StartAsync();

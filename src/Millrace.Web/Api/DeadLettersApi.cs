@@ -122,7 +122,7 @@ internal sealed class DeadLettersApi(ServerState state)
             var letters = ids is null
                 ? _letters.List(new DeadLetterQuery(who.Tenant, reason, job, listener, null, Math.Min(limit, LimitMax)))
                 : _letters.Find(who.Tenant, ids);
-            (accepted, rejected) = await new Redrive(state.Parts).RunAsync(_letters, letters, who);
+            (accepted, rejected) = await new Redrive(state.Parts).RunAsync(_letters, letters, who, named: ids is not null || reason is not null);
         }
         finally
         {

@@ -12,15 +12,19 @@ internal sealed class Redrive(WebParts parts)
 {
     private readonly ListenerLedger _ledger = parts.Ledgers.First(l => l.Listener == ListenerId.Http);
 
+    /// <param name="named">
+    /// Whether the caller named these letters, or their reason. What a listener refused for want of a token, or of the right to speak for
+    /// that device, becomes a reading only then, never along with others.
+    /// </param>
     /// <exception cref="LogUnavailableException">The log does not accept; nothing was taken out.</exception>
-    public async Task<(int Accepted, int Rejected)> RunAsync(OpenLetters open, IReadOnlyList<DeadLetter> letters, Principal who)
+    public async Task<(int Accepted, int Rejected)> RunAsync(OpenLetters open, IReadOnlyList<DeadLetter> letters, Principal who, bool named)
     {
         var batch = new ReadingBatch(parts.Log.PartitionCount);
         List<long> taken = [];
         var rejected = 0;
         foreach (var letter in letters)
         {
-            if (TryAdd(batch, letter, who))
+            if ((named || !IsUntrusted(letter)) && TryAdd(batch, letter, who))
                 taken.Add(letter.Number);
             else
                 rejected++;
@@ -35,6 +39,10 @@ internal sealed class Redrive(WebParts parts)
         open.Close(taken);
         return (taken.Count, rejected);
     }
+
+    private static bool IsUntrusted(DeadLetter letter) =>
+        letter.Job is null && letter.Reason is var reason
+        && (reason == RejectReason.Unauthenticated.Name() || reason == RejectReason.NotAllowed.Name());
 
     private bool TryAdd(ReadingBatch batch, DeadLetter letter, Principal who)
     {
