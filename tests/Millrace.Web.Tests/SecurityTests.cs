@@ -280,6 +280,30 @@ public class SecurityTests
         Assert.Equal(answered, await client.GetAsync(path).StatusAsync());
     }
 
+    [Theory]
+    [InlineData("/api/v1/events")]
+    [InlineData("/api/v1/devices/m1/stream")]
+    public async Task A_stream_ends_when_the_token_it_was_opened_with_is_revoked(string path)
+    {
+        var time = new ManualTime();
+        await using var server = await WebServer.StartAsync(SecurityMode.Token, time: time);
+        var (info, token) = server.Tokens.Create("desk", Role.Read, 0);
+        using var client = server.With(token);
+        using var answer = await client.GetAsync(path, HttpCompletionOption.ResponseHeadersRead);
+        answer.EnsureSuccessStatusCode();
+
+        Assert.True(server.Tokens.Revoke(0, info.Id));
+        var rest = answer.Content.ReadAsStringAsync();
+        while (!rest.IsCompleted)
+        {
+            time.Advance(TimeSpan.FromSeconds(15));
+            await Task.Yield();
+        }
+
+        Assert.StartsWith(": open", await rest, StringComparison.Ordinal);
+        Assert.Equal(401, await client.GetAsync(path).StatusAsync());
+    }
+
     [Fact]
     public async Task Https_serves_with_a_certificate_of_its_own_and_keeps_it()
     {

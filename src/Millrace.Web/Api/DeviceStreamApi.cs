@@ -63,7 +63,8 @@ internal sealed class DeviceStreamApi(ServerState state)
     {
         var output = context.Response.BodyWriter;
         var text = new ArrayBufferWriter<byte>(1024);
-        while (true)
+        var access = new StreamAccess(context, state);
+        while (access.Holds())
         {
             if (watcher.TakeBehind())
                 sent = await CatchUpAsync(context, tenant, id, partition, sent, ending);

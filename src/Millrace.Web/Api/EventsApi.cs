@@ -24,12 +24,13 @@ internal sealed class EventsApi(ServerState state)
     {
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, state.Leaving);
         using var watch = _feed.Begin(context.Who().Tenant);
+        var access = new StreamAccess(context, state);
         await EventStream.BeginAsync(context);
         try
         {
             var next = watch.NextAsync(ending.Token);
             context.Response.BodyWriter.Write(watch.Current);
-            while (!(await context.Response.BodyWriter.FlushAsync(ending.Token)).IsCompleted)
+            while (access.Holds() && !(await context.Response.BodyWriter.FlushAsync(ending.Token)).IsCompleted)
             {
                 context.Response.BodyWriter.Write(await next);
                 next = watch.NextAsync(ending.Token);

@@ -3,6 +3,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using Millrace.Core;
 using Millrace.Listeners.Http;
+using Millrace.Registry;
 using Millrace.Registry.Alerts;
 using Millrace.Web.Hosting;
 
@@ -104,10 +105,11 @@ internal sealed class OverviewFeed
                             return;
                         }
 
-                        var seconds = time.GetElapsedTime(_beforeAt).TotalSeconds;
-                        _beforeAt = time.GetTimestamp();
-                        _last = frame = Render(seconds);
+                        if (!TryRender(time.GetElapsedTime(_beforeAt).TotalSeconds))
+                            continue;
+                        frame = _last!;
                         _before = Stored();
+                        _beforeAt = time.GetTimestamp();
                     }
 
                     Interlocked.Exchange(ref _next, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult(frame);
@@ -116,6 +118,20 @@ internal sealed class OverviewFeed
             catch (OperationCanceledException)
             {
                 // The server stops; the watchers stop by the same token.
+            }
+        }
+
+        /// <summary>False when the registry is held by another program: those who look keep what they have until the next tick.</summary>
+        private bool TryRender(double seconds)
+        {
+            try
+            {
+                _last = Render(seconds);
+                return true;
+            }
+            catch (RegistryBusyException)
+            {
+                return false;
             }
         }
 
