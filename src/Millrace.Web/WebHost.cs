@@ -110,7 +110,7 @@ public sealed class WebHost : IListener, IAsyncDisposable
         var app = builder.Build();
         var guard = new RequestGuard(_options.AllowedHosts, BoundHosts());
         var limit = AddressRates.Of(_options.RequestsPerAddressPerSecond, _parts.Time);
-        var pipeline = new RequestPipeline(guard, _state.Authenticator, limit, _log);
+        var pipeline = new RequestPipeline(guard, _state.Authenticator, limit, _log, _state.Leaving);
         app.Use(next => context => pipeline.HandleAsync(context, next));
         app.UseRouting();
         app.Use(next => context => pipeline.AuthorizeAsync(context, next));

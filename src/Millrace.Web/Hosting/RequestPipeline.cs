@@ -13,7 +13,7 @@ namespace Millrace.Web.Hosting;
 /// What every request passes before its route and after: host and origin, the address's limit, who sends it and whether
 /// the route is for them, the body's type; and at the end an answer in words for what failed.
 /// </summary>
-internal sealed class RequestPipeline(RequestGuard guard, Authenticator authenticator, AddressRates? limit, ILogger log)
+internal sealed class RequestPipeline(RequestGuard guard, Authenticator authenticator, AddressRates? limit, ILogger log, CancellationToken stopping)
 {
     /// <summary>Wraps everything else. Answers what nobody answered.</summary>
     public async Task HandleAsync(HttpContext context, RequestDelegate next)
@@ -47,6 +47,12 @@ internal sealed class RequestPipeline(RequestGuard guard, Authenticator authenti
             await Problem.RetryLaterAsync(
                 context, StatusCodes.Status503ServiceUnavailable, error.State == LogState.Full ? "log_full" : "log_failed",
                 "The event log takes no readings", error.Message, afterSeconds: 10);
+        }
+        catch (Exception) when (stopping.IsCancellationRequested)
+        {
+            // What the request needed was put away under it; the next server answers.
+            await Problem.RetryLaterAsync(
+                context, StatusCodes.Status503ServiceUnavailable, "not_ready", "The server stops", "It stopped before it had answered.", afterSeconds: 5);
         }
         catch (Exception error)
         {
