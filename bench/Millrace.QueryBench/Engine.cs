@@ -52,7 +52,7 @@ internal static class Engine
                 var end = block.IndexOf((byte)'\n');
                 if (end < 0)
                     break;
-                execution.Push(0, ++arrival, block[..end]);
+                execution.Post(0, ++arrival, block[..end]);
                 block = block[(end + 1)..];
             }
 

@@ -27,6 +27,9 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
 
     private const int MemoryCheckEvents = 4096;
 
+    /// <summary>Events that wait at most: enough for two reads from memory, few enough to stay in the nearest cache.</summary>
+    private const int PendingMax = 8;
+
     private readonly CompiledQuery query;
     private readonly ScriptPlan plan;
     private readonly IQuerySink sink;
@@ -35,6 +38,10 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     private readonly List<Operator> operators = [];
     private readonly List<OutputOperator> outputs = [];
     private readonly OrderCounters order = new();
+    private readonly PendingEvent[] pending = [.. Enumerable.Range(0, PendingMax).Select(_ => new PendingEvent())];
+    private readonly bool looksAhead;
+    private int firstPending;
+    private int pendingCount;
     private long events;
     private long bad;
     private EventOrigin current;
@@ -53,11 +60,22 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
 
         public EventReader Waiting { get; } = new(plan.Paths);
 
-        public Row DirectRow { get; } = new(plan.Paths.SlotCount);
+        /// <summary>Rows of the events that wait, by their places.</summary>
+        public Row[] DirectRows { get; } = [.. Enumerable.Range(0, PendingMax).Select(_ => new Row(plan.Paths.SlotCount))];
 
         public Row WaitingRow { get; } = new(plan.Paths.SlotCount);
 
         public List<QueryIdentity> Readers { get; } = [.. plan.Streams.SelectMany(s => s.Readers).Distinct()];
+    }
+
+    /// <summary>An event that has been read and whose turn is still to come.</summary>
+    private sealed class PendingEvent
+    {
+        public InputReader Reader = null!;
+        public EventOrigin Origin;
+        public byte[] Payload = [];
+        public int Length;
+        public string? Failure;
     }
 
     internal QueryExecution(CompiledQuery query, ScriptPlan plan, IQuerySink sink)
@@ -101,6 +119,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             step.WantsWatermarks = step.UsesWatermarks || step.Targets.Exists(t => t.Operator.WantsWatermarks);
         }
 
+        looksAhead = operators.Exists(o => o is InputStream && o.LooksAhead);
         inputs = [.. plan.Inputs.Select(i => new InputReader(i))];
         foreach (var input in inputs)
             input.Streams.AddRange(streams[input.Plan]);
@@ -251,33 +270,80 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     /// <summary>As <see cref="Push"/>, with the arrival in ticks since 0001-01-01 UTC.</summary>
     public void PushAt(int input, long arrivalTicks, ReadOnlySpan<byte> payload, EventProperties properties = default)
     {
+        PostAt(input, arrivalTicks, payload, properties);
+        Flush();
+    }
+
+    /// <summary>
+    /// As <see cref="Push"/>, but the event may have its turn during one of the next calls, at the latest during
+    /// <see cref="Flush"/>: until then memory brings the state that it will meet. With many keys that is twice as fast.
+    /// </summary>
+    public void Post(int input, long arrivalMicroseconds, ReadOnlySpan<byte> payload, EventProperties properties = default)
+        => PostAt(input, ToTicks(arrivalMicroseconds), payload, properties);
+
+    /// <summary>As <see cref="Post"/>, with the arrival in ticks since 0001-01-01 UTC.</summary>
+    public void PostAt(int input, long arrivalTicks, ReadOnlySpan<byte> payload, EventProperties properties = default)
+    {
         if (stopped)
             throw new QueryMemoryException("the query has been stopped: its state exceeded the memory limit");
+        if (pendingCount == PendingMax)
+            ProcessFirst();
+        var place = (firstPending + pendingCount) & (PendingMax - 1);
         var reader = inputs[input];
-        foreach (var stream in reader.Streams)
-            stream.ReleaseDue(arrivalTicks);
-        var origin = new EventOrigin
+        var next = pending[place];
+        next.Reader = reader;
+        next.Origin = new EventOrigin
         {
-            Number = ++events,
+            Number = events + ++pendingCount,
             Arrival = arrivalTicks,
             Partition = properties.Partition,
             Device = properties.DeviceId,
         };
-        var row = reader.DirectRow;
-        var isObject = reader.Direct.TryRead(payload, row.Columns);
-        BeginEvent(origin, reader.Direct);
-        row.Event = origin.Number;
-        string? reason = null;
-        if (!isObject)
-            reason = "the payload is not one JSON object";
-        else if (!TryComplete(reader.Plan, origin, row, out var column))
-            reason = $"the field {column} cannot be converted to its declared type";
-        if (reason is not null)
+        var row = reader.DirectRows[place];
+        row.Event = next.Origin.Number;
+        next.Failure = !reader.Direct.TryRead(payload, row.Columns)
+            ? "the payload is not one JSON object"
+            : !TryComplete(reader.Plan, next.Origin, row, out var column)
+            ? $"the field {column} cannot be converted to its declared type"
+            : null;
+        next.Payload = reader.Direct.ExchangeBuffer(next.Payload);
+        next.Length = payload.Length;
+        if (!looksAhead)
+        {
+            ProcessFirst();
+            return;
+        }
+
+        if (next.Failure is not null)
+            return;
+        foreach (var stream in reader.Streams)
+            stream.Announce(row);
+    }
+
+    /// <summary>Gives all events that wait their turn.</summary>
+    public void Flush()
+    {
+        while (pendingCount > 0)
+            ProcessFirst();
+    }
+
+    private void ProcessFirst()
+    {
+        var place = firstPending;
+        var next = pending[place];
+        var reader = next.Reader;
+        var row = reader.DirectRows[place];
+        firstPending = --pendingCount == 0 ? 0 : (firstPending + 1) & (PendingMax - 1);
+        events++;
+        foreach (var stream in reader.Streams)
+            stream.ReleaseDue(next.Origin.Arrival);
+        BeginEvent(next.Origin, next.Payload, next.Length);
+        if (next.Failure is { } reason)
         {
             foreach (var failed in reader.Readers)
                 Fail(failed, row, reason);
             foreach (var stream in reader.Streams)
-                stream.Advance(arrivalTicks);
+                stream.Advance(next.Origin.Arrival);
         }
         else
         {
@@ -285,8 +351,8 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             {
                 // The stream before may have released events that waited.
                 if (index > 0)
-                    BeginEvent(origin, reader.Direct);
-                reader.Streams[index].Push(row, origin, payload);
+                    BeginEvent(next.Origin, next.Payload, next.Length);
+                reader.Streams[index].Push(row, next.Origin, next.Payload.AsSpan(0, next.Length));
             }
         }
 
@@ -295,11 +361,11 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     }
 
     /// <summary>From here on a failing row of this event is a dead letter with this payload.</summary>
-    private void BeginEvent(in EventOrigin origin, EventReader reader)
+    private void BeginEvent(in EventOrigin origin, byte[] payload, int length)
     {
         current = origin;
-        currentPayload = reader.Buffer;
-        currentLength = reader.Length;
+        currentPayload = payload;
+        currentLength = length;
     }
 
     private void CheckMemory()
@@ -392,7 +458,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         var reader = inputs[input.Index];
         reader.Waiting.TryRead(payload, reader.WaitingRow.Columns);
         TryComplete(input, origin, reader.WaitingRow, out _);
-        BeginEvent(origin, reader.Waiting);
+        BeginEvent(origin, reader.Waiting.Buffer, reader.Waiting.Length);
         return reader.WaitingRow;
     }
 
@@ -409,6 +475,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     /// <summary>As <see cref="AdvanceArrival(int, long)"/>, in ticks since 0001-01-01 UTC.</summary>
     public void AdvanceArrivalAt(int input, long arrivalTicks)
     {
+        Flush();
         foreach (var stream in inputs[input].Streams)
             stream.Advance(arrivalTicks);
     }
@@ -416,6 +483,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     /// <summary>Ends all inputs: whatever is open and holds events is emitted. Push nothing afterwards.</summary>
     public void Complete()
     {
+        Flush();
         foreach (var input in inputs)
         {
             foreach (var stream in input.Streams)
@@ -431,6 +499,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     {
         ArgumentNullException.ThrowIfNull(name);
         ArgumentNullException.ThrowIfNull(rows);
+        Flush();
         if (!references.TryGetValue(name, out var table))
             return;
         var paths = plan.References.Find(r => r.Name.Equals(name, StringComparison.OrdinalIgnoreCase))!.Paths;
@@ -463,13 +532,14 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         var isCurrent = row.Event > 0 && row.Event == current.Number;
         var arrival = isCurrent ? (current.Arrival - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond : 0;
         var payload = isCurrent ? currentPayload.AsMemory(0, currentLength) : ReadOnlyMemory<byte>.Empty;
-        sink.OnDeadLetter(new DeadLetter(reason, failed.Name, arrival, payload));
+        sink.OnDeadLetter(new DeadLetter(reason, failed.Name, arrival, payload, isCurrent ? current.Device : null));
     }
 
     /// <summary>Writes the complete state (docs/formats/query-snapshot.md). Reference rows are not part of it.</summary>
     public void Save(Stream target)
     {
         ArgumentNullException.ThrowIfNull(target);
+        Flush();
         using var body = new MemoryStream();
         using (var writer = new StateWriter(body))
         {

@@ -186,6 +186,33 @@ public sealed class LanguageTests
     }
 
     [Fact]
+    public void Posted_events_have_had_their_turn_when_the_execution_is_flushed_and_dead_letters_name_their_own_device()
+    {
+        var sink = new DeviceSink();
+        var execution = Sql.Compile("SELECT d, v - LAG(v) OVER (PARTITION BY d LIMIT DURATION(hour, 1)) AS used FROM m").Query!.Start(sink);
+        for (var index = 0; index < 20; index++)
+            execution.Post(0, index, Encoding.UTF8.GetBytes(index % 5 == 4 ? "{" : $$"""{"d":{{index % 3}},"v":{{index * index}}}"""), new EventProperties($"meter-{index}"));
+
+        execution.Flush();
+
+        Assert.Equal(["meter-4", "meter-9", "meter-14", "meter-19"], sink.Devices);
+        Assert.Equal(20, execution.Counters.Events);
+        Assert.Equal(16, execution.NextRowNumber(0));
+        Assert.Equal("""{"d":0,"used":99}""", sink.LastRow);
+    }
+
+    private sealed class DeviceSink : IQuerySink
+    {
+        public List<string?> Devices { get; } = [];
+
+        public string LastRow { get; private set; } = "";
+
+        public void OnRow(OutputRow row) => LastRow = Encoding.UTF8.GetString(row.Json);
+
+        public void OnDeadLetter(in DeadLetter letter) => Devices.Add(letter.DeviceId);
+    }
+
+    [Fact]
     public void Properties_of_an_event_can_be_named_and_are_not_part_of_a_star_but_the_device_can_be_added()
     {
         var options = new CompileOptions { Inputs = ["m"], AddDeviceId = true };

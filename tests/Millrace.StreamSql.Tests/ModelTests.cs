@@ -32,7 +32,7 @@ public sealed class ModelTests
         var execution = Begin(random);
         foreach (var e in events.OrderBy(e => e.Arrival).ThenBy(e => e.Index))
         {
-            execution.PushAt(0, Start.AddSeconds(e.Arrival).Ticks, Payload(e));
+            execution.PostAt(0, Start.AddSeconds(e.Arrival).Ticks, Payload(e));
             if (random.Next(3) == 0)
                 execution.AdvanceArrivalAt(0, Start.AddSeconds(e.Arrival).Ticks);
             if (random.Next(20) != 0)

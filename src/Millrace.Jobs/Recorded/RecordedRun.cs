@@ -122,6 +122,8 @@ public sealed class RecordedRun : IQuerySink
             if (_feed.Push(Execution, in record, block.Partition) && !_muted)
                 Readings++;
         }
+
+        Execution.Flush();
     }
 
     /// <summary>Everything that belongs before the first row is made now, unseen, as when a job has warmed up.</summary>

@@ -13,17 +13,15 @@ internal sealed class EventFeed(ushort tenant, string job, int inputs)
     private readonly ArrayBufferWriter<byte> _view = new(4096);
     private readonly byte[] _job = Encoding.UTF8.GetBytes(job);
 
-    /// <summary>The device of the event given last, for dead letters.</summary>
-    public string? Device { get; private set; }
-
-    /// <summary>Gives one record to every input; false when it is not this job's.</summary>
+    /// <summary>
+    /// Gives one record to every input, where it may wait until the execution is flushed; false when it is not this job's.
+    /// </summary>
     public bool Push(QueryExecution execution, in ReadingRecord record, int partition)
     {
         if (record.Tenant != tenant)
             return false;
         if (record.TryGetProperty(ReadingProperties.Job, out var meant) && !meant.SequenceEqual(_job))
             return false;
-        Device = Encoding.UTF8.GetString(record.Id);
         var payload = record.Payload;
         if (record.Format != PayloadFormat.Json)
         {
@@ -32,13 +30,13 @@ internal sealed class EventFeed(ushort tenant, string job, int inputs)
             payload = _view.WrittenSpan;
         }
 
-        var properties = new EventProperties(Device, partition);
+        var properties = new EventProperties(Encoding.UTF8.GetString(record.Id), partition);
         for (var input = 0; input < inputs; input++)
-            execution.Push(input, record.ReceivedAt, payload, properties);
+            execution.Post(input, record.ReceivedAt, payload, properties);
         return true;
     }
 
-    /// <summary>Keeps the event given last, which a query could not take.</summary>
+    /// <summary>Keeps an event that a query could not take.</summary>
     public void KeepDeadLetter(in StreamSql.DeadLetter letter, DeadLetterStore? store) =>
-        store?.KeepForJob(job, "bad_event", tenant, letter.Payload.IsEmpty ? null : Device, $"{letter.Query}: {letter.Reason}", letter.Payload.Span);
+        store?.KeepForJob(job, "bad_event", tenant, letter.DeviceId, $"{letter.Query}: {letter.Reason}", letter.Payload.Span);
 }

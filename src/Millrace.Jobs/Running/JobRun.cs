@@ -242,6 +242,7 @@ internal sealed class JobRun(
             _feed.Push(_execution, in record, block.Partition);
         }
 
+        _execution.Flush();
         _lastArrival = block.LastReceivedAt;
     }
 

@@ -69,14 +69,14 @@ public sealed class CaseRun : IQuerySink
         return execution;
     }
 
-    /// <summary>Pushes one event of a case, unless no query reads its input.</summary>
+    /// <summary>Posts one event of a case, unless no query reads its input.</summary>
     public static void Push(QueryExecution execution, CaseEvent next)
     {
         ArgumentNullException.ThrowIfNull(execution);
         ArgumentNullException.ThrowIfNull(next);
         var input = execution.Query.InputOrdinal(next.Input);
         if (input >= 0)
-            execution.PushAt(input, next.ArrivalTicks, next.Payload);
+            execution.PostAt(input, next.ArrivalTicks, next.Payload);
     }
 
     /// <summary>Compares with what the case expects.</summary>

@@ -23,7 +23,9 @@ internal sealed class EventReader(PathTree paths)
     /// <summary>The first pass reads whole blocks, so the buffer extends this far beyond the payload.</summary>
     public const int Padding = 64;
 
-    private byte[] buffer = new byte[4096];
+    private const int FirstBytes = 1024;
+
+    private byte[] buffer = [];
     private int length;
     private int[] marks = new int[1024];
     private int markCount;
@@ -49,10 +51,18 @@ internal sealed class EventReader(PathTree paths)
     public bool TryRead(ReadOnlySpan<byte> payload, Value[] target)
     {
         if (buffer.Length < payload.Length + Padding)
-            buffer = new byte[Math.Max(payload.Length + Padding, buffer.Length * 2)];
+            buffer = new byte[Math.Max(payload.Length + Padding, Math.Max(FirstBytes, buffer.Length * 2))];
         payload.CopyTo(buffer);
         length = payload.Length;
         return TryReadBuffer(target);
+    }
+
+    /// <summary>Hands over the bytes that the slots refer to; the next event is read into <paramref name="other"/>.</summary>
+    public byte[] ExchangeBuffer(byte[] other)
+    {
+        var read = buffer;
+        buffer = other;
+        return read;
     }
 
     private bool TryReadBuffer(Value[] target)

@@ -36,8 +36,32 @@ internal abstract class Analytic(AnalyticPlan plan, int partitions)
 
     public abstract long HeldBytes { get; }
 
+    /// <summary>Whether <see cref="Announce"/> does anything.</summary>
+    public virtual bool LooksAhead => false;
+
+    /// <summary>A row with this key will come soon.</summary>
+    public void Announce(Frame frame)
+    {
+        if (!LooksAhead)
+            return;
+        WriteKey(frame);
+        Prefetch(KeyMap.HashOf(key.Key));
+    }
+
+    protected virtual void Prefetch(uint hash)
+    {
+    }
+
     /// <summary>Computes the value for the current row and remembers what <see cref="Commit"/> will store.</summary>
     public void Evaluate(Frame frame, out Value result)
+    {
+        WriteKey(frame);
+        Hash = KeyMap.HashOf(key.Key);
+        Applies = plan.When is null ? Truth.True : plan.When.Test(frame);
+        Compute(frame, out result);
+    }
+
+    private void WriteKey(Frame frame)
     {
         key.Clear();
         foreach (var part in plan.PartitionBy)
@@ -45,10 +69,6 @@ internal abstract class Analytic(AnalyticPlan plan, int partitions)
             part.Evaluate(frame, out var value);
             key.Add(value);
         }
-
-        Hash = KeyMap.HashOf(key.Key);
-        Applies = plan.When is null ? Truth.True : plan.When.Test(frame);
-        Compute(frame, out result);
     }
 
     protected abstract void Compute(Frame frame, out Value result);
@@ -103,6 +123,7 @@ internal sealed class Lag : Analytic
     private readonly LagPlan plan;
     private readonly int depth;
     private readonly History[] shards;
+    private readonly AnnouncedKeys announced = new();
     private Value pending;
     private int place;
 
@@ -115,6 +136,15 @@ internal sealed class Lag : Analytic
     }
 
     public override long HeldBytes => shards.Sum(s => s.Keys.HeldBytes + s.Texts.HeldBytes + s.TextBytes);
+
+    public override bool LooksAhead => plan.PartitionBy.Length > 0 && Array.TrueForAll(plan.PartitionBy, k => k is ColumnNode { Source: 0 });
+
+    protected override void Prefetch(uint hash)
+    {
+        shards[hash % (uint)shards.Length].Keys.PrefetchSlot(hash);
+        var arrived = announced.Next(hash);
+        shards[arrived % (uint)shards.Length].Keys.PrefetchRecord(arrived);
+    }
 
     protected override void Compute(Frame frame, out Value result)
     {

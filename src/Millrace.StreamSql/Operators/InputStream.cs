@@ -75,6 +75,14 @@ internal sealed class InputStream(
 
     public override void OnRow(int port, Row row) => throw new NotSupportedException("an input has no input");
 
+    public override bool LooksAhead => Targets.Exists(t => t.Operator.LooksAhead);
+
+    public override void Announce(Row row)
+    {
+        foreach (var (target, _) in Targets)
+            target.Announce(row);
+    }
+
     /// <summary>Takes one event; <paramref name="row"/> and <paramref name="payload"/> are valid during the call.</summary>
     public void Push(Row row, in EventOrigin origin, ReadOnlySpan<byte> payload)
     {

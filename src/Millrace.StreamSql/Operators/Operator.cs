@@ -21,6 +21,14 @@ internal abstract class Operator
     /// <summary>Watermarks change what this operator itself does.</summary>
     public virtual bool UsesWatermarks => false;
 
+    /// <summary>Whether announcing a row on its way gains anything here or, for an input, behind it.</summary>
+    public virtual bool LooksAhead => false;
+
+    /// <summary>The row will come soon, unless something before holds it back: time to ask memory for what it will meet.</summary>
+    public virtual void Announce(Row row)
+    {
+    }
+
     public abstract void OnRow(int port, Row row);
 
     public virtual void OnWatermark(int port, long time) => Forward(time);

@@ -81,6 +81,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
     private readonly Row groupRow = new(0);
     private readonly List<Row>[] collected = [];
     private readonly List<PendingRow> pending = [];
+    private readonly bool announcesGroup;
     private int currentWindow;
     private long distinctTime = long.MinValue;
 
@@ -113,6 +114,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
             groupFrame.Sources[0] = groupRow;
             collected = [.. windows.Select(_ => new List<Row>())];
             sessionKeys = [.. windows.Select(_ => new KeyWriter())];
+            announcesGroup = Array.Exists(windows, w => w.LooksAhead) && Array.TrueForAll(group.Keys, k => k is ColumnNode { Source: 0 });
         }
     }
 
@@ -122,6 +124,22 @@ internal sealed class SelectOperator : Operator, IWindowResults
     public override bool UsesWatermarks => windows.Length > 0 || (TakesRowsByKey && analytics.Length > 0);
 
     public override long HeldBytes => windows.Sum(w => w.HeldBytes) + analytics.Sum(a => a.HeldBytes);
+
+    /// <summary>Keys that are fields of the row cost little to read twice.</summary>
+    public override bool LooksAhead => announcesGroup || Array.Exists(analytics, a => a.LooksAhead);
+
+    public override void Announce(Row row)
+    {
+        parts[0] = row;
+        foreach (var analytic in analytics)
+            analytic.Announce(frame);
+        if (!announcesGroup)
+            return;
+        WriteGroupKey();
+        var hash = KeyMap.HashOf(key.Key);
+        foreach (var window in windows)
+            window.Announce(hash);
+    }
 
     private Window NewWindow(WindowPlan plan, AggregateSet aggregates, int partitions) => plan.Kind switch
     {
@@ -252,13 +270,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
     private void EvaluateGroup()
     {
         var group = program.Group!;
-        key.Clear();
-        foreach (var node in group.Keys)
-        {
-            node.Evaluate(frame, out var value);
-            key.Add(value);
-        }
-
+        WriteGroupKey();
         group.Aggregates.EvaluateArguments(frame, arguments);
         for (var index = 0; index < sessionKeys.Length; index++)
         {
@@ -268,6 +280,16 @@ internal sealed class SelectOperator : Operator, IWindowResults
                 node.Evaluate(frame, out var value);
                 sessionKeys[index].Add(value);
             }
+        }
+    }
+
+    private void WriteGroupKey()
+    {
+        key.Clear();
+        foreach (var node in program.Group!.Keys)
+        {
+            node.Evaluate(frame, out var value);
+            key.Add(value);
         }
     }
 

@@ -16,6 +16,7 @@ internal sealed class SlidingCountWindow : Window
     private readonly long size;
     private readonly Comparison<int> byKey;
     private readonly RowQueue rows = new();
+    private readonly AnnouncedKeys announced = new();
     private readonly List<int> touched = [];
     private readonly ulong[] words;
     private readonly object?[] references;
@@ -111,6 +112,14 @@ internal sealed class SlidingCountWindow : Window
     }
 
     public override long HeldBytes => rows.HeldBytes + keys.HeldBytes;
+
+    public override bool LooksAhead => true;
+
+    public override void Announce(uint hash)
+    {
+        keys.PrefetchSlot(hash);
+        keys.PrefetchRecord(announced.Next(hash));
+    }
 
     public override void Add(long time, ReadOnlySpan<byte> key, uint hash, Value[] arguments, ReadOnlySpan<byte> session)
     {

@@ -30,6 +30,14 @@ internal abstract class Window(AggregateSet aggregates, int partitions, IWindowR
 
     protected int Partitions => partitions;
 
+    /// <summary>Whether <see cref="Announce"/> does anything.</summary>
+    public virtual bool LooksAhead => false;
+
+    /// <summary>A row with this key will come soon.</summary>
+    public virtual void Announce(uint hash)
+    {
+    }
+
     public abstract void Add(long time, ReadOnlySpan<byte> key, uint hash, Value[] arguments, ReadOnlySpan<byte> session);
 
     public abstract void Advance(long time);

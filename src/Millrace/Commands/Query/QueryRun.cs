@@ -172,7 +172,7 @@ internal sealed class QueryRun
                     next = files[index];
             }
 
-            execution.PushAt(next.Ordinal, next.ArrivalTicks, next.Event.Span);
+            execution.PostAt(next.Ordinal, next.ArrivalTicks, next.Event.Span);
             if (!next.MoveNext())
                 files.Remove(next);
             if (count % 4096 != 0)
