@@ -157,7 +157,19 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         }
     }
 
-    private ArchiveFolder Folder() => _folder ?? throw new InvalidOperationException("The archive is not open.");
+    private ArchiveFolder Folder() => _folder ?? throw new InvalidOperationException("The archive is not open, or broke off while it committed; the view opens it again.");
+
+    /// <summary>
+    /// A commit that breaks off is finished by opening the folder again, and by nothing else: it may be on the disk and not in memory. Whichever thread
+    /// it broke off on, the view's next call finds the archive closed and starts over.
+    /// </summary>
+    private void Commit(PositionVector position, List<PendingChange> changes)
+    {
+        var folder = Folder();
+        _folder = null;
+        folder.Commit(position, changes);
+        _folder = folder;
+    }
 
     private static bool IsErased(ArchiveFolder folder, in ReadingRecord record, int partition)
     {
@@ -254,7 +266,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
                 store.Stage($"{day}/{without.Name}");
             else
                 File.Delete(store.NewFile($"{day}/{without.Name}"));
-            Folder().Commit(Folder().Position!, [new PendingChange(day, without.Rows > 0 ? without : null, [file.Name])]);
+            Commit(Folder().Position!, [new PendingChange(day, without.Rows > 0 ? without : null, [file.Name])]);
         }
 
         return file.Rows - without.Rows;
@@ -282,7 +294,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
             return;
 
         AbandonMerge();
-        Folder().Commit(Folder().Position!, changes);
+        Commit(Folder().Position!, changes);
         ArchiveLog.Retained(logger, changes.Sum(change => change.Remove.Count), changes.Count);
     }
 
@@ -315,7 +327,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         {
             var merged = merge.Work.GetAwaiter().GetResult();
             store.Stage($"{merge.Day}/{merged.Name}");
-            folder.Commit(folder.Position!, [new PendingChange(merge.Day, merged, merge.Files.ConvertAll(file => file.Name))]);
+            Commit(folder.Position!, [new PendingChange(merge.Day, merged, merge.Files.ConvertAll(file => file.Name))]);
         }
         catch (Exception fault) when (fault is ParquetFormatException or FileNotFoundException or InvalidDataException)
         {
@@ -377,7 +389,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
             changes.Add(WriteHour(folder, tenant, hour, rows.Span, from, to));
         }
 
-        folder.Commit(_position, changes);
+        Commit(_position, changes);
         _buffer.Clear();
     }
 

@@ -303,6 +303,52 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
     }
 
     [Fact]
+    public async Task A_commit_that_fails_on_another_thread_is_finished_when_the_view_goes_on()
+    {
+        for (var steps = 0; steps < 24; steps++)
+        {
+            using var folder = new TestFolder();
+            var log = new TestLog(2);
+            var view = await OpenAsync(folder.Path, log);
+            for (var i = 0; i < 3; i++)
+            {
+                await ApplyAsync(view, log.Append(i % 2, ("gone", -i * Day, "{}", 0), ("kept", -i * Day, "{}", 0)));
+                if (i < 2)
+                    await view.CheckpointAsync(log.Durable, default);
+            }
+
+            var left = steps;
+            LocalHistoryStore.BeforeStep.Value = () =>
+            {
+                if (left-- == 0)
+                    throw new IOException("The disk is away for a moment.");
+            };
+            await Record.ExceptionAsync(() => view.EraseAsync(0, "gone", default));
+            LocalHistoryStore.BeforeStep.Value = null;
+
+            // As the runner of views does: the view that fails is opened again and goes on from where it was.
+            var next = log.Append(0, ("kept", 0, "{}", 0));
+            var fault = await Record.ExceptionAsync(async () =>
+            {
+                await ApplyAsync(view, next);
+                await view.CheckpointAsync(log.Durable, default);
+            });
+            if (fault is not null)
+            {
+                var from = await view.OpenAsync(log, default);
+                foreach (var block in log.Blocks.Where(block => block.NextSequence > from[block.Partition]))
+                    await ApplyAsync(view, block);
+                await view.CheckpointAsync(log.Durable, default);
+            }
+
+            Assert.Equal(4, ReadAll(folder.Path, 0).Count(r => r.Device == "kept"));
+            Assert.Equal(0, (await view.EraseAsync(0, "gone", default)).Remaining);
+            Assert.Equal(["kept", "kept", "kept", "kept"], ReadAll(folder.Path, 0).Select(r => r.Device));
+            Assert.Equal(4, RowsOnDisk(folder.Path));
+        }
+    }
+
+    [Fact]
     public async Task Readings_leave_by_their_age_each_tenant_by_its_own()
     {
         using var folder = new TestFolder();
