@@ -2,6 +2,7 @@ using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 using Millrace.Codecs;
 using Millrace.Core;
+using Millrace.History;
 using Millrace.History.Archive;
 using Millrace.History.Queries;
 using Millrace.History.Rollups.Devices;
@@ -46,7 +47,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
     private readonly List<ViewRunner> _views = [];
     private readonly List<Func<CancellationToken, Task>> _background = [];
     private readonly Stack<Func<ValueTask>> _closing = [];
-    private ArchiveView? _archive;
+    private HistoryEraser? _eraser;
     private IHistoryStore? _historyStore;
 
     /// <exception cref="StartException">Something below the data folder cannot be opened; the message says what to do.</exception>
@@ -134,30 +135,32 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
 
     private HistoryParts AddHistory(SegmentLog log, SqliteRegistry registry, DeviceTypes types)
     {
+        ArchiveView? archive = null;
         if (options.History.Archive)
         {
-            var archive = new ArchiveOptions
+            var writing = new ArchiveOptions
             {
                 Declared = types.ColumnOf,
                 Retention = options.History.RetentionOf,
                 LogRetention = options.Log.RetentionAge,
             };
-            _archive = new ArchiveView(HistoryStore(), archive, logs.CreateLogger<ArchiveView>(), time);
-            AddView(log, _archive, options.History.Flush);
+            archive = new ArchiveView(HistoryStore(), writing, logs.CreateLogger<ArchiveView>(), time);
+            AddView(log, archive, options.History.Flush);
         }
 
         var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
         if (options.History.Trends)
             AddView(log, groups, TrendsEvery);
-        var reader = options.History.Archive
+        var reader = archive is not null
             ? new ArchiveReader(HistoryStore(), fault => ServerLog.HistoryUnreadable(logs.CreateLogger("Millrace"), fault))
             : null;
         var readings = new DeviceReadings(log, reader);
         DeviceRollups? rollups = null;
-        if (reader is not null)
+        if (archive is not null && reader is not null)
         {
             rollups = new DeviceRollups(Path.Combine(folder.Views, "rollups"), reader, time, logs.CreateLogger<DeviceRollups>());
             _background.Add(rollups.RunAsync);
+            _eraser = new HistoryEraser(archive, rollups);
         }
 
         return new HistoryParts(readings, new DeviceTrends(readings, rollups), groups, options.History.Archive ? "time" : "receivedAt");
@@ -278,7 +281,7 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
                 History = history,
                 Keeping = () => new LogKeeping(log.Bytes, options.Log.RetentionAge, options.Log.RetentionBytes == 0 ? null : options.Log.RetentionBytes),
                 Types = types,
-                Eraser = _archive,
+                Eraser = _eraser,
                 Jobs = jobs,
                 Alerts = alerts,
                 Listeners = () => _listeners,

@@ -284,9 +284,11 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
                 try
                 {
                     open.Readers.Add(ParquetReader.Open(store.Open($"{day}/{file.Name}")));
+                    open.Names.Add(file.Name);
                 }
                 catch (ParquetFormatException fault)
                 {
+                    open.Unread.Add(file.Name);
                     report?.Invoke(fault.Message);
                 }
                 catch (FileNotFoundException) when (attempt < Attempts)
@@ -297,6 +299,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
                 }
                 catch (FileNotFoundException fault)
                 {
+                    open.Unread.Add(file.Name);
                     report?.Invoke(fault.Message);
                 }
             }
@@ -324,6 +327,9 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
     internal OpenFiles OpenDayFiles(ushort tenant, long day, Func<ArchivedFile, bool> isWanted) =>
         OpenDay(ArchiveFolder.FolderOf(tenant, DateTime.UnixEpoch.AddDays(day)), isWanted);
 
+    /// <summary>Something that changes when a file of the day does; null when it is not there.</summary>
+    internal string? MarkOf(ushort tenant, long day, string name) => store.MarkOf($"{ArchiveFolder.FolderOf(tenant, DateTime.UnixEpoch.AddDays(day))}/{name}");
+
     /// <summary>Reads a file; when it is damaged, that is reported and what was read stands.</summary>
     internal void Guard(Action read)
     {
@@ -340,6 +346,12 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
     internal sealed class OpenFiles : IDisposable
     {
         public List<ParquetReader> Readers { get; } = [];
+
+        /// <summary>The readers' files, below the day's folder.</summary>
+        public List<string> Names { get; } = [];
+
+        /// <summary>Files that are missing or damaged.</summary>
+        public List<string> Unread { get; } = [];
 
         public void Dispose() => Readers.ForEach(reader => reader.Dispose());
     }

@@ -150,7 +150,11 @@ public sealed class DeviceTrends(DeviceReadings readings, DeviceRollups? rollups
             foreach (var (field, sample) in tail.SelectMany(reading => SamplesOf(question, reading)))
                 Take(field, sample);
             foreach (var ((field, start), held) in samples)
-                question.Cells.Fields[field][start] = Cell.Recount(start, held);
+            {
+                // A cell outlives readings that retention took: what is left of them says less than it does.
+                if (Cell.Recount(start, held) is { } counted && counted.Count >= question.Cells.Fields[field][start].Count)
+                    question.Cells.Fields[field][start] = counted;
+            }
         }
     }
 

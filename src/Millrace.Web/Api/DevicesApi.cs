@@ -115,7 +115,7 @@ internal sealed class DevicesApi(ServerState state)
 
         var isRemoved = IsEnrolled(who.Tenant, id) && Registry.Remove(who.Tenant, id);
         var erased = await eraser.EraseAsync(who.Tenant, id, context.RequestAborted);
-        if (!isRemoved && erased.Readings == 0)
+        if (!isRemoved && erased is { Readings: 0, Files: 0 })
         {
             await UnknownAsync(context, id);
             return;

@@ -57,6 +57,141 @@ public sealed class DeviceRollupTests
         Assert.Equal(whole, await File.ReadAllBytesAsync(path));
     }
 
+    [Fact]
+    public async Task Quarter_hours_go_with_the_last_readings_of_their_day_and_are_whole_until_then()
+    {
+        using var folder = new TempFolder();
+        var clock = new ManualTime();
+        var (log, archive, rollups, trends) = Open(folder.Path, clock, new ArchiveOptions { Retention = _ => TimeSpan.FromDays(2) });
+        clock.Set(Micros.ToDateTime(log.ArrivalLowWater));
+        await archive.OpenAsync(log, default);
+        var start = LocalBuckets.Floor(log.ArrivalLowWater, Day) - Day;
+        await archive.ApplyAsync(
+            log.Append(PartitionOf("a"), ("a", start - log.ArrivalLowWater, """{"v":1}""", 0), ("a", start + 5 * Day / 24 - log.ArrivalLowWater, """{"v":2}""", 0)), default);
+        await archive.CheckpointAsync(log.Durable, default);
+        rollups.Update(default, all: true);
+
+        // The first hour of the day is past its age.
+        clock.Set(Micros.ToDateTime(start + 2 * Day + 2 * Day / 24));
+        await archive.IdleAsync(default);
+        rollups.Update(default, all: true);
+        Assert.Single(Directory.GetFiles(folder["history"], "*.parquet", SearchOption.AllDirectories));
+        Assert.Equal(3, DaySum(trends, "a", start));
+
+        clock.Set(Micros.ToDateTime(start + 4 * Day));
+        await archive.IdleAsync(default);
+        rollups.Update(default, all: true);
+        Assert.Empty(Directory.GetFiles(folder["rollups"], "*.cells", SearchOption.AllDirectories));
+        Assert.Equal(0, DaySum(trends, "a", start));
+    }
+
+    [Fact]
+    public async Task An_erased_device_has_no_quarter_hours_although_a_merged_file_reaches_over_what_they_were_made_from()
+    {
+        using var folder = new TempFolder();
+        var (log, archive, rollups, trends) = Open(folder.Path);
+        await archive.OpenAsync(log, default);
+        var start = LocalBuckets.Floor(log.ArrivalLowWater, Day);
+        for (var i = 0; i < 3; i++)
+        {
+            foreach (var device in new[] { "gone", "kept" })
+                await archive.ApplyAsync(log.Append(PartitionOf(device), (device, 0, """{"v":1}""", 0)), default);
+            await archive.CheckpointAsync(log.Durable, default);
+            if (i < 2)
+                rollups.Update(default, all: true);
+        }
+
+        Assert.True(archive.MergeOne());
+        // A day that the archive has no more.
+        var path = Directory.GetFiles(folder["rollups"], "*.cells", SearchOption.AllDirectories).Single();
+        File.Copy(path, Path.Combine(Path.GetDirectoryName(path)!, "date=2020-01-01.cells"));
+
+        var erased = await new HistoryEraser(archive, rollups).EraseAsync(0, "gone", default);
+
+        Assert.Equal((3, 3, 0), (erased.Readings, erased.Files, erased.Remaining));
+        Assert.Equal(0, DaySum(trends, "gone", start));
+        Assert.Equal(3, DaySum(trends, "kept", start));
+        foreach (var file in Directory.GetFiles(folder["rollups"], "*", SearchOption.AllDirectories))
+            Assert.DoesNotContain("gone", await File.ReadAllTextAsync(file, System.Text.Encoding.Latin1));
+    }
+
+    [Fact]
+    public async Task A_day_with_a_damaged_or_missing_file_is_made_once_and_again_when_the_file_is_back()
+    {
+        using var folder = new TempFolder();
+        var (log, archive, rollups, trends) = Open(folder.Path);
+        await archive.OpenAsync(log, default);
+        var start = LocalBuckets.Floor(log.ArrivalLowWater, Day);
+        for (var i = 0; i < 3; i++)
+        {
+            await archive.ApplyAsync(log.Append(PartitionOf("a"), ("a", 0, """{"v":1}""", 0), ("a", -Day, """{"v":10}""", 0)), default);
+            await archive.CheckpointAsync(log.Durable, default);
+        }
+
+        var files = Directory.GetFiles(folder["history"], "*.parquet", SearchOption.AllDirectories).Where(file => file.Contains("03-01", StringComparison.Ordinal)).Order().ToList();
+        var (missing, bent) = (await File.ReadAllBytesAsync(files[0]), await File.ReadAllBytesAsync(files[1]));
+        File.Delete(files[0]);
+        var damaged = bent.ToArray();
+        damaged.AsSpan(4, 200).Fill(0xFF);
+        await File.WriteAllBytesAsync(files[1], damaged);
+
+        rollups.Update(default, all: true);
+        var cells = Directory.GetFiles(folder["rollups"], "*.cells", SearchOption.AllDirectories);
+        Assert.Equal(2, cells.Length);
+        foreach (var path in cells)
+            File.SetLastWriteTimeUtc(path, DateTime.UnixEpoch);
+        rollups.Update(default, all: true);
+        Assert.All(cells, path => Assert.Equal(DateTime.UnixEpoch, File.GetLastWriteTimeUtc(path)));
+        Assert.Equal(1, DaySum(trends, "a", start));
+        Assert.Equal(30, DaySum(trends, "a", start - Day));
+
+        await File.WriteAllBytesAsync(files[0], missing);
+        await File.WriteAllBytesAsync(files[1], bent);
+        rollups.Update(default);
+        Assert.Equal(3, DaySum(trends, "a", start));
+    }
+
+    [Fact]
+    public async Task Quarter_hours_that_reach_further_than_a_restored_archive_wait_for_it_and_count_nothing_twice()
+    {
+        using var folder = new TempFolder();
+        var (log, archive, rollups, trends) = Open(folder.Path);
+        await archive.OpenAsync(log, default);
+        var start = LocalBuckets.Floor(log.ArrivalLowWater, Day);
+        await archive.ApplyAsync(log.Append(PartitionOf("a"), ("a", 0, """{"v":1}""", 0)), default);
+        await archive.CheckpointAsync(log.Durable, default);
+        var before = Directory.GetFiles(folder["history"], "*", SearchOption.AllDirectories).ToDictionary(path => path, File.ReadAllBytes);
+        await archive.ApplyAsync(log.Append(PartitionOf("a"), ("a", 0, """{"v":2}""", 0)), default);
+        await archive.CheckpointAsync(log.Durable, default);
+        rollups.Update(default, all: true);
+
+        Directory.Delete(folder["history"], recursive: true);
+        foreach (var (path, bytes) in before)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            await File.WriteAllBytesAsync(path, bytes);
+        }
+
+        var (reader, at) = (new ArchiveReader(folder["history"]), new ArchiveView(folder["history"], new ArchiveOptions(), NullLogger.Instance));
+        rollups = new DeviceRollups(folder["rollups"], reader, TimeProvider.System, NullLogger.Instance);
+        trends = new DeviceTrends(new DeviceReadings(log, reader), rollups);
+        var position = await at.OpenAsync(log, default);
+        rollups.Update(default, all: true);
+        Assert.Equal(3, DaySum(trends, "a", start));
+        foreach (var block in log.Blocks.Where(block => block.NextSequence > position[block.Partition]))
+            await at.ApplyAsync(block, default);
+        await at.CheckpointAsync(log.Durable, default);
+        rollups.Update(default, all: true);
+        Assert.Equal(3, DaySum(trends, "a", start));
+    }
+
+    private static double DaySum(DeviceTrends trends, string device, long start)
+    {
+        var buckets = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Day, start, start + Day);
+        var trend = trends.Read(0, device, ["v"], buckets, TrendInterval.Day, withRise: true, new ReadBudget(timeMax: TimeSpan.FromMinutes(1)));
+        return trend.Fields.TryGetValue("v", out var points) ? points[0].Sum : 0;
+    }
+
     private static double SumOf(DeviceTrends trends, TestLog log)
     {
         var buckets = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Hour, log.Readings[0].Time, log.Readings[0].Time + 1);
@@ -138,12 +273,13 @@ public sealed class DeviceRollupTests
         return new TrendPoint(bucket, inside.Count, sum.Value, inside.Min(s => s.Value), inside.Max(s => s.Value), inside[0].Value, inside[^1].Value, rise.Value);
     }
 
-    private static (TestLog Log, ArchiveView Archive, DeviceRollups Rollups, DeviceTrends Trends) Open(string folder)
+    private static (TestLog Log, ArchiveView Archive, DeviceRollups Rollups, DeviceTrends Trends) Open(
+        string folder, TimeProvider? time = null, ArchiveOptions? options = null)
     {
         var log = new TestLog(2);
-        var archive = new ArchiveView(Path.Combine(folder, "history"), new ArchiveOptions { MergeFiles = 3 }, NullLogger.Instance);
+        var archive = new ArchiveView(new LocalHistoryStore(Path.Combine(folder, "history")), options ?? new ArchiveOptions { MergeFiles = 3 }, NullLogger.Instance, time);
         var reader = new ArchiveReader(Path.Combine(folder, "history"));
-        var rollups = new DeviceRollups(Path.Combine(folder, "rollups"), reader, TimeProvider.System, NullLogger.Instance);
+        var rollups = new DeviceRollups(Path.Combine(folder, "rollups"), reader, time ?? TimeProvider.System, NullLogger.Instance);
         return (log, archive, rollups, new DeviceTrends(new DeviceReadings(log, reader), rollups));
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Logging;
@@ -10,7 +11,8 @@ using Millrace.Parquet;
 namespace Millrace.History.Rollups.Devices;
 
 /// <summary>What a day's file of cells says it was made from.</summary>
-internal sealed record DayMeta(string Position, long Rows);
+/// <param name="Skipped">Files of the day that could not be read, each with the mark it had then; null in files of releases that did not say.</param>
+internal sealed record DayMeta(string Position, long Rows, Dictionary<string, string>? Skipped = null);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(DayMeta))]
@@ -31,6 +33,8 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
 
     /// <summary>A day that goes on is not made anew for less.</summary>
     private const long RowsMin = 1000;
+
+    private readonly Lock _gate = new();
 
     /// <summary>Makes files as days grow, until told to leave. Never throws.</summary>
     public async Task RunAsync(CancellationToken leaving)
@@ -54,20 +58,58 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         }
     }
 
-    /// <summary>Makes the files of the days that have grown enough.</summary>
+    /// <summary>Makes the files of the days that have grown enough, and deletes those of days that the archive has no more.</summary>
     /// <param name="all">Of all days that have grown at all.</param>
     public void Update(CancellationToken cancel, bool all = false)
     {
         if (archive.Held is not { } held)
             return;
 
+        var kept = new HashSet<string>(StringComparer.Ordinal);
         foreach (var (tenant, day, files) in archive.DayFiles())
         {
             cancel.ThrowIfCancellationRequested();
-            var made = ReadMeta(tenant, day);
-            if (IsDue(made, day, files, all))
-                Make(tenant, day, made is null || IsStale(made, files) ? null : made, held, cancel);
+            kept.Add(PathOf(tenant, day));
+            try
+            {
+                lock (_gate)
+                    Update(tenant, day, files, held, all, cancel);
+            }
+            catch (Exception fault) when (fault is not OperationCanceledException)
+            {
+                // The readings of the day are asked meanwhile, and the other days go on.
+                RollupLog.NotMade(logger, fault.Message);
+            }
         }
+
+        lock (_gate)
+            DeleteBut(kept);
+    }
+
+    /// <summary>Takes a device out of all files of its tenant, also of days that the archive has no more.</summary>
+    /// <returns>How many were written again.</returns>
+    public int Erase(ushort tenant, string device)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(device);
+        var id = Encoding.UTF8.GetBytes(device);
+        var written = 0;
+        lock (_gate)
+        {
+            foreach (var path in Files($"tenant={tenant}"))
+            {
+                try
+                {
+                    written += EraseFrom(path, tenant, id) ? 1 : 0;
+                }
+                catch (InvalidDataException fault)
+                {
+                    RollupLog.FileUnreadable(logger, fault.Message);
+                    File.Delete(path); // Made anew from the archive.
+                }
+            }
+        }
+
+        return written;
     }
 
     /// <summary>The stored cells of a device's day, and the position up to which they hold its readings; null when there are none.</summary>
@@ -93,24 +135,39 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         return total;
     }
 
+    private void Update(ushort tenant, long day, List<ArchivedFile> files, PositionVector held, bool all, CancellationToken cancel)
+    {
+        var made = ReadMeta(tenant, day);
+        // A restored archive may stand before what its cells were made from: it comes there again.
+        if (made is not null && held.LagBehind(PositionVector.Parse(made.Position)) > 0)
+            return;
+
+        // Made by a release that did not see all of what was erased, or from less than there is now.
+        if (made is not null && (made.Skipped is null || made.Skipped.Any(file => files.Exists(f => f.Name == file.Key) && MarkOf(tenant, day, file.Key) != file.Value)))
+            made = null;
+        if (!IsDue(made, day, files, all))
+            return;
+
+        try
+        {
+            Make(tenant, day, made, held, cancel);
+        }
+        catch (InvalidDataException fault)
+        {
+            RollupLog.FileUnreadable(logger, fault.Message);
+            File.Delete(PathOf(tenant, day)); // Made anew the next time.
+        }
+    }
+
     private bool IsDue(DayMeta? made, long day, List<ArchivedFile> files, bool all)
     {
         var until = made is null ? 0 : Total(PositionVector.Parse(made.Position));
         var rows = files.Where(file => file.To > until).Sum(file => file.Rows);
-        if (rows == 0)
-            return made is not null && IsStale(made, files);
-        if (all || (made is not null && IsStale(made, files)))
-            return true;
+        if (all || rows == 0)
+            return rows > 0;
 
         var isOver = time.Now() > (day + 1) * Day + Late;
         return isOver ? made is null || rows > made.Rows / 20 : rows >= Math.Max(RowsMin, (made?.Rows ?? 0) / 2);
-    }
-
-    /// <summary>Readings that the file was made from are gone or came back: a device was erased, a backup restored.</summary>
-    private static bool IsStale(DayMeta made, List<ArchivedFile> files)
-    {
-        var until = Total(PositionVector.Parse(made.Position));
-        return !files.Exists(file => file.From < until && file.To > until) && files.Where(file => file.To <= until).Sum(file => file.Rows) != made.Rows;
     }
 
     private void Make(ushort tenant, long day, DayMeta? made, PositionVector held, CancellationToken cancel)
@@ -119,15 +176,76 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         var rows = made?.Rows ?? 0;
         using var old = made is null ? null : Open(tenant, day);
         using var files = archive.OpenDayFiles(tenant, day, file => since is null || file.To > Total(since));
-        List<IEnumerable<(byte[] Key, List<FieldCells> Fields)>> sources =
-            [.. files.Readers.Select(file => Series(file, day, since, held, () => rows++, cancel))];
+        var skipped = new Dictionary<string, string>(made?.Skipped ?? [], StringComparer.Ordinal);
+        void Skip(string name) => skipped[name] = MarkOf(tenant, day, name);
+        files.Unread.ForEach(Skip);
+        List<IEnumerable<(byte[] Key, List<FieldCells> Fields)>> sources = [.. files.Readers.Select((file, i) => UntilDamaged(
+            Series(file, day, since, held, () => rows++, cancel), fault =>
+            {
+                RollupLog.FileUnreadable(logger, fault);
+                Skip(files.Names[i]);
+            }))];
         if (old is not null)
             sources.Insert(0, old.All());
 
         using var writer = new CellFileWriter(PathOf(tenant, day), LocalBuckets.QuarterHour, day * Day, withPlaces: false);
         foreach (var (key, fields) in CellMerge.Merge(sources))
             writer.Add(DeviceIds.Hash(tenant, key), key, fields);
-        writer.Complete(JsonSerializer.SerializeToUtf8Bytes(new DayMeta(held.ToString(), rows), DayMetaJson.Default.DayMeta));
+        writer.Complete(JsonSerializer.SerializeToUtf8Bytes(new DayMeta(held.ToString(), rows, skipped), DayMetaJson.Default.DayMeta));
+    }
+
+    /// <summary>What is to be read of a file that is damaged in the middle: up to there.</summary>
+    private static IEnumerable<(byte[] Key, List<FieldCells> Fields)> UntilDamaged(
+        IEnumerable<(byte[] Key, List<FieldCells> Fields)> series, Action<string> report)
+    {
+        using var from = series.GetEnumerator();
+        while (true)
+        {
+            try
+            {
+                if (!from.MoveNext())
+                    yield break;
+            }
+            catch (ParquetFormatException fault)
+            {
+                report(fault.Message);
+                yield break;
+            }
+
+            yield return from.Current;
+        }
+    }
+
+    /// <summary>Changes when a file comes back whole; empty when it is not there.</summary>
+    private string MarkOf(ushort tenant, long day, string name) => archive.MarkOf(tenant, day, name) ?? "";
+
+    private static bool EraseFrom(string path, ushort tenant, byte[] id)
+    {
+        using var file = new CellFileReader(path);
+        if (file.Find(DeviceIds.Hash(tenant, id), id, null).Count == 0)
+            return false;
+
+        using var writer = new CellFileWriter(path, LocalBuckets.QuarterHour, file.BaseTime, withPlaces: false);
+        foreach (var (key, fields) in file.All())
+        {
+            if (!key.AsSpan().SequenceEqual(id))
+                writer.Add(DeviceIds.Hash(tenant, key), key, fields);
+        }
+
+        writer.Complete(file.Meta);
+        return true;
+    }
+
+    private void DeleteBut(HashSet<string> kept)
+    {
+        foreach (var path in Files("").Where(path => !kept.Contains(path)))
+            File.Delete(path);
+    }
+
+    private List<string> Files(string folder)
+    {
+        var path = Path.Combine(root, folder);
+        return Directory.Exists(path) ? [.. Directory.EnumerateFiles(path, "*.cells", SearchOption.AllDirectories)] : [];
     }
 
     /// <summary>The cells of a file of the archive, device by device.</summary>

@@ -67,6 +67,9 @@ internal sealed class CellFileReader : IDisposable
     /// <summary>What the writer said the file was made from.</summary>
     public byte[] Meta { get; }
 
+    /// <summary>No cell begins before it.</summary>
+    public long BaseTime => _base;
+
     public int SeriesCount => _entries;
 
     public IReadOnlyList<string> Names => _names;

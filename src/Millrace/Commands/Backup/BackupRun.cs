@@ -25,6 +25,7 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
     private const string LostAndFound = "lost+found";
 
     private const string Trends = "views/trends";
+    private const string Rollups = "views/rollups";
 
     private readonly Progress _progress = new(errors);
     private readonly Dictionary<string, BackupFile> _copied = new(StringComparer.Ordinal);
@@ -38,13 +39,15 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
 
         // Opened now the segments stay readable, also when retention removes them meanwhile.
         using var held = new HeldSegments(Path.Combine(data, "log"));
-        CopyAll(Plain("views").Where(name => !IsBelow(name, Trends)), cancel);
+        CopyAll(Plain("views").Where(name => !IsBelow(name, Trends) && !IsBelow(name, Rollups)), cancel);
         CopyMoments(Trends, GroupSnapshot.Take, cancel);
         CopyAll(Plain("jobs").Where(name => !name.EndsWith(".rows", StringComparison.Ordinal) && Path.GetFileName(name) != "delivered.json"), cancel);
         CopyAll(Plain("jobs").Where(name => name.EndsWith(".rows", StringComparison.Ordinal)), cancel);
         CopyAll(Plain("jobs").Where(name => Path.GetFileName(name) == "delivered.json"), cancel);
         CopyTargets(cancel);
         CopyMoments("history", ArchiveSnapshot.Take, cancel);
+        // Behind the archive, so that they hold nothing of a device that the archive holds no more; what they hold beyond it comes from the log.
+        CopyAll(Plain(Rollups), cancel);
         CopyAll(OtherFolders().SelectMany(Plain), cancel);
         CopyAll(TopLevel(), cancel);
         CopyLog(held, cancel);
