@@ -295,8 +295,10 @@ public sealed class JobHost : IAsyncDisposable
         if (before is null || told || old.EmitFrom is null)
             return null;
         var folder = FolderOf(old.Name);
-        return new JobSnapshot(folder).Load(old.Version) is { } snapshot ? snapshot.Head.LastArrival + 1
-            : BatchBooks.Load(folder, old.Version)?.DoneTo ?? old.EmitFrom;
+        if (new JobSnapshot(folder).Load(old.Version) is not { } snapshot)
+            return BatchBooks.Load(folder, old.Version)?.DoneTo ?? old.EmitFrom;
+        // One that was still warming up has emitted nothing: its place is where it would have begun.
+        return snapshot.Head.IsWarmUp ? snapshot.Head.EmitFrom : Math.Max(snapshot.Head.LastArrival + 1, snapshot.Head.EmitFrom);
     }
 
     private long FirstStart(JobDefinition definition) => definition.StartFrom switch

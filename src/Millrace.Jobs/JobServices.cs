@@ -52,6 +52,9 @@ public sealed record JobServices
 
     public RetryPolicy Retry { get; init; } = new();
 
+    /// <summary>Bytes that may wait for one target; beyond it the job waits, too.</summary>
+    public long OutboxBytesMax { get; init; } = 1L << 30;
+
     /// <summary>How often a job's state is saved at most; a restart reads no further back than this.</summary>
     public TimeSpan SnapshotEvery { get; init; } = TimeSpan.FromSeconds(15);
 

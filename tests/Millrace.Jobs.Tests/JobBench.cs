@@ -46,6 +46,9 @@ internal sealed class JobBench : IAsyncDisposable
 
     public JobHost Host { get; private set; } = null!;
 
+    /// <summary>Bytes that may wait for a target, from the next start on.</summary>
+    public long OutboxBytesMax { get; set; } = 1L << 30;
+
     public JobServices Services => new()
     {
         Log = Log,
@@ -55,6 +58,7 @@ internal sealed class JobBench : IAsyncDisposable
         Folders = new AllowedFolders(Folder["files"], []),
         Functions = Functions,
         Logs = NullLoggerFactory.Instance,
+        OutboxBytesMax = OutboxBytesMax,
         SnapshotEvery = TimeSpan.FromMilliseconds(50),
         Retry = new RetryPolicy { First = TimeSpan.FromMilliseconds(5), Max = TimeSpan.FromMilliseconds(20), AfterRefusal = TimeSpan.FromMilliseconds(20) },
     };

@@ -70,7 +70,7 @@ internal sealed class JobOutputs : IQuerySink, IAsyncDisposable
                         _channels.Add(new AlertChannel(channel, spec, Path.Combine(place, "notify-" + channel[(channel.LastIndexOf('.') + 1)..]), services, log));
                     break;
                 default:
-                    var outbox = Outbox.Open(place);
+                    var outbox = Outbox.Open(place, services.OutboxBytesMax);
                     var source = new OutputSource(definition.Name, given.Name);
                     var pump = new OutputPump(
                         source, factory.Create(source, given.Kind, given.Spec, $"outputs.{given.Name}"), outbox, Path.Combine(place, "delivered.json"),

@@ -110,7 +110,7 @@ internal sealed class JobRun(
         {
             (_lastArrival, _emitFrom, _exactFrom, _savedAt) = (head.LastArrival, head.EmitFrom, head.ExactFrom, head.SavedAt);
             _firstArrival = head.LastArrival;
-            _warming = head.FirstNumbers.Count == 0;
+            _warming = head.IsWarmUp;
             if (_warming)
                 _outputs.Mute();
             else

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Millrace.Core;
 using Millrace.Outputs;
 using Millrace.StreamSql;
@@ -17,7 +18,12 @@ namespace Millrace.Jobs.Running;
 /// <param name="References">Per reference input the file that holds the rows in use.</param>
 internal sealed record JobSnapshotHead(
     int Version, string Position, long LastArrival, long EmitFrom, long ExactFrom, IReadOnlyList<long> FirstNumbers, long SavedAt,
-    IReadOnlyDictionary<string, string> References);
+    IReadOnlyDictionary<string, string> References)
+{
+    /// <summary>No row was emitted yet: what was read came before the first reading that counts.</summary>
+    [JsonIgnore]
+    public bool IsWarmUp => FirstNumbers.Count == 0;
+}
 
 /// <summary>
 /// A job's state on disk. Two files are written in turn; the newest readable one counts. Format: <c>MLRJOB01</c>, u32 length of the
