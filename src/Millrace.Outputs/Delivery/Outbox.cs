@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Text.Json;
 using System.Threading.Channels;
 using Microsoft.Win32.SafeHandles;
 
@@ -15,6 +16,10 @@ namespace Millrace.Outputs.Delivery;
 /// CRC-32C of all after the checksum, i32 version, i64 row, i64 timestamp (µs), the row as JSON; little-endian. A torn tail is cut on
 /// opening: the rows in it are made again by the job, whose snapshot is written only after <see cref="Flush"/>.
 /// </para>
+/// <para>
+/// <c>released.json</c> beside them says up to which row all was delivered, so that rows of the open segment that an earlier target took
+/// do not go to another one. It is written with <see cref="Flush"/> and when the outbox is closed: until then the target itself knows better.
+/// </para>
 /// </summary>
 public sealed class Outbox : IDisposable
 {
@@ -23,6 +28,9 @@ public sealed class Outbox : IDisposable
     private static readonly byte[] Magic = "MLRROWS1"u8.ToArray();
 
     private readonly Lock _gate = new();
+
+    /// <summary>Of the two marks that writer and reader share; never held while the disk is used.</summary>
+    private readonly Lock _marks = new();
     private readonly string _folder;
     private readonly long _segmentBytes;
     private readonly long _bytesMax;
@@ -36,6 +44,11 @@ public sealed class Outbox : IDisposable
     private long _cursorOffset;
     private long _pendingRows;
     private long _pendingBytes;
+    private RowId _highest = RowId.None;
+    private RowId _released = RowId.None;
+    private RowId _savedMark = RowId.None;
+
+    private sealed record Mark(int Format, int Version, long Row);
 
     private sealed class Segment
     {
@@ -54,7 +67,24 @@ public sealed class Outbox : IDisposable
     }
 
     /// <summary>The highest row taken, written or still buffered.</summary>
-    public RowId Highest { get; private set; } = RowId.None;
+    public RowId Highest
+    {
+        get
+        {
+            lock (_marks)
+                return _highest;
+        }
+    }
+
+    /// <summary>Every row up to this one was delivered.</summary>
+    public RowId Released
+    {
+        get
+        {
+            lock (_marks)
+                return _released;
+        }
+    }
 
     /// <summary>Rows that wait for delivery.</summary>
     public long PendingRows => Interlocked.Read(ref _pendingRows);
@@ -78,6 +108,12 @@ public sealed class Outbox : IDisposable
         foreach (var path in Directory.EnumerateFiles(folder, "*.rows").Order(StringComparer.Ordinal))
             box.Recover(path);
         box._cursorOffset = Magic.Length;
+        if (box.ReadMark() is { } mark)
+        {
+            box._savedMark = mark;
+            box.Release(mark);
+        }
+
         return box;
     }
 
@@ -85,8 +121,13 @@ public sealed class Outbox : IDisposable
     /// <returns>False when the row is not new.</returns>
     public bool Append(RowId id, long timestamp, ReadOnlySpan<byte> json)
     {
-        if (id <= Highest)
-            return false;
+        lock (_marks)
+        {
+            if (id <= _highest)
+                return false;
+            _highest = id;
+        }
+
         var length = RecordFixedBytes + json.Length;
         var span = _buffer.GetSpan(RecordHeaderBytes + length)[..(RecordHeaderBytes + length)];
         BinaryPrimitives.WriteInt32LittleEndian(span, length);
@@ -97,7 +138,7 @@ public sealed class Outbox : IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(span[4..], Checksum(span[RecordHeaderBytes..]));
         _buffer.Advance(span.Length);
         _buffered++;
-        _bufferedHighest = Highest = id;
+        _bufferedHighest = id;
         return true;
     }
 
@@ -108,13 +149,17 @@ public sealed class Outbox : IDisposable
             return;
         lock (_gate)
         {
-            var segment = _segments.Count > 0 && _segments[^1].Length < _segmentBytes ? _segments[^1] : Roll();
-            RandomAccess.Write(segment.Handle, _buffer.WrittenSpan, segment.Length);
-            segment.Length += _buffer.WrittenCount;
-            segment.Last = _bufferedHighest;
-            Interlocked.Add(ref _pendingRows, _buffered);
-            Interlocked.Add(ref _pendingBytes, _buffer.WrittenCount);
-            _unflushed = true;
+            var fresh = SkipReleased(_buffer.WrittenSpan, ref _buffered);
+            if (fresh.Length > 0)
+            {
+                var segment = _segments.Count > 0 && _segments[^1].Length < _segmentBytes ? _segments[^1] : Roll();
+                RandomAccess.Write(segment.Handle, fresh, segment.Length);
+                segment.Length += fresh.Length;
+                segment.Last = _bufferedHighest;
+                Interlocked.Add(ref _pendingRows, _buffered);
+                Interlocked.Add(ref _pendingBytes, fresh.Length);
+                _unflushed = true;
+            }
         }
 
         _buffer.ResetWrittenCount();
@@ -128,10 +173,10 @@ public sealed class Outbox : IDisposable
         Publish();
         lock (_gate)
         {
-            if (!_unflushed)
-                return;
-            RandomAccess.FlushToDisk(_segments[^1].Handle);
+            if (_unflushed)
+                RandomAccess.FlushToDisk(_segments[^1].Handle);
             _unflushed = false;
+            SaveMark();
         }
     }
 
@@ -140,8 +185,14 @@ public sealed class Outbox : IDisposable
     {
         lock (_gate)
         {
-            if (held > Highest)
-                Highest = held;
+            lock (_marks)
+            {
+                if (held > _highest)
+                    _highest = held;
+                if (held > _released)
+                    _released = held;
+            }
+
             while (_segments.Count > 0 && _segments[0].Last <= held)
             {
                 var done = _segments[0];
@@ -220,10 +271,58 @@ public sealed class Outbox : IDisposable
     {
         lock (_gate)
         {
+            try
+            {
+                SaveMark();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // The older mark stays: rows may be offered again to a target that takes each once.
+            }
+
             foreach (var segment in _segments)
                 segment.Handle.Dispose();
             _segments.Clear();
         }
+    }
+
+    /// <summary>What of the buffered records the target does not hold already: it may have told so after they were taken.</summary>
+    private ReadOnlySpan<byte> SkipReleased(ReadOnlySpan<byte> records, ref int count)
+    {
+        var released = Released;
+        while (records.Length > 0)
+        {
+            var id = new RowId(BinaryPrimitives.ReadInt32LittleEndian(records[8..]), BinaryPrimitives.ReadInt64LittleEndian(records[12..]));
+            if (id > released)
+                break;
+            records = records[(RecordHeaderBytes + BinaryPrimitives.ReadInt32LittleEndian(records))..];
+            count--;
+        }
+
+        return records;
+    }
+
+    private string MarkPath => Path.Combine(_folder, "released.json");
+
+    private RowId? ReadMark()
+    {
+        try
+        {
+            return File.Exists(MarkPath) && JsonSerializer.Deserialize<Mark>(File.ReadAllBytes(MarkPath)) is { Format: 1 } mark ? new RowId(mark.Version, mark.Row) : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private void SaveMark()
+    {
+        var released = Released;
+        if (released == _savedMark)
+            return;
+        AtomicFile.Write(MarkPath, JsonSerializer.SerializeToUtf8Bytes(new Mark(1, released.Version, released.Row)));
+        _savedMark = released;
     }
 
     private static Channel<bool> Signal() =>
@@ -278,7 +377,7 @@ public sealed class Outbox : IDisposable
         while (TryMeasure(rest, out var record, out var id))
         {
             segment.Length += record;
-            segment.Last = Highest = id;
+            segment.Last = _highest = id;
             _pendingRows++;
             _pendingBytes += record;
             rest = rest[record..];

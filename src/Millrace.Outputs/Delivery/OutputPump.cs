@@ -85,6 +85,9 @@ public sealed class OutputPump : IAsyncDisposable
             held = held > _ledger.Held ? held : _ledger.Held;
         }
 
+        // What another target took before an edit is delivered, too.
+        if (_outbox.Released > held)
+            held = _outbox.Released;
         _outbox.Release(held);
         Set(Volatile.Read(ref _status) with { Held = held });
         Advanced?.Invoke(held);

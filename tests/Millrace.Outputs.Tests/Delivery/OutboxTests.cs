@@ -101,6 +101,59 @@ public sealed class OutboxTests : IDisposable
     }
 
     [Fact]
+    public void What_one_target_took_is_not_offered_to_another_after_the_outbox_was_closed()
+    {
+        using (var box = Outbox.Open(_folder["o"]))
+        {
+            for (var i = 0; i < 10; i++)
+                Put(box, i);
+            box.Publish();
+            box.Release(new RowId(1, 6));
+        }
+
+        using var again = Outbox.Open(_folder["o"]);
+
+        Assert.Equal((3L, new RowId(1, 6), new RowId(1, 9)), (again.PendingRows, again.Released, again.Highest));
+        Assert.Equal([7L, 8, 9], again.Peek(100, 10000).Select(r => r.Id.Row));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"Format\":1,")]
+    [InlineData("{\"Format\":9,\"Version\":1,\"Row\":9}")]
+    public void A_mark_that_cannot_be_read_costs_repeats_and_no_row(string mark)
+    {
+        using (var box = Outbox.Open(_folder["o"]))
+        {
+            Put(box, 0);
+            box.Flush();
+            box.Release(new RowId(1, 0));
+        }
+
+        File.WriteAllText(_folder["o/released.json"], mark);
+        using var again = Outbox.Open(_folder["o"]);
+
+        Assert.Single(again.Peek(100, 10000));
+    }
+
+    [Fact]
+    public void Rows_made_again_before_the_target_told_that_it_holds_them_are_not_sent_again()
+    {
+        // After a power cut the target can be ahead of the outbox, whose tail is gone.
+        using var box = Outbox.Open(_folder["o"]);
+        for (var i = 0; i < 4; i++)
+            Put(box, i);
+        box.Publish();
+        for (var i = 4; i < 8; i++)
+            Put(box, i);
+        box.Release(new RowId(1, 5));
+        box.Publish();
+
+        Assert.Equal([6L, 7], box.Peek(100, 10000).Select(r => r.Id.Row));
+        Assert.Equal(2, box.PendingRows);
+    }
+
+    [Fact]
     public void Delays_double_up_to_the_bound_and_hear_retry_after()
     {
         var policy = new RetryPolicy();
