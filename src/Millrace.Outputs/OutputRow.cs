@@ -8,5 +8,8 @@ public readonly record struct OutputRow(RowId Id, long Timestamp, ReadOnlyMemory
 /// <summary>Whose rows an output takes: names that stay the same over restarts and edits.</summary>
 public sealed record OutputSource(string Job, string Output)
 {
+    /// <summary>By which a target's rows are known to be this job's.</summary>
+    public Lineage Lineage { get; init; } = Lineage.None;
+
     public override string ToString() => $"{Job}/{Output}";
 }

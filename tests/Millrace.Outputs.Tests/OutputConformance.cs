@@ -8,7 +8,10 @@ namespace Millrace.Outputs.Tests;
 /// <summary>A real target for the conformance suite: makes outputs that write to it, and tells what it holds.</summary>
 public abstract class OutputTarget : IAsyncDisposable
 {
-    public static OutputSource Source { get; } = new("leaks", "alarms");
+    /// <summary>Who writes: changed by tests of two servers.</summary>
+    public Lineage Lineage { get; set; } = Lineage.None;
+
+    public OutputSource Source => new("leaks", "alarms") { Lineage = Lineage };
 
     public TempFolder Folder { get; } = new();
 
@@ -124,6 +127,75 @@ public abstract class OutputConformance
         Assert.Equal(Numbers(40), await target.HeldAsync());
     }
 
+    [Fact]
+    public async Task A_target_that_tells_what_it_holds_takes_no_row_twice_and_never_goes_back()
+    {
+        await using var target = await StartAsync();
+        RowId before;
+        await using (var output = target.Create())
+        {
+            if (!output.KeepsBooks)
+                return;
+            await output.OpenAsync(default);
+            await output.AppendAsync(Rows(0, 10), default);
+            await output.AppendAsync(Rows(3, 6), default);
+            await output.AppendAsync(Rows(8, 12), default);
+            before = await output.OpenAsync(default);
+        }
+
+        Assert.Equal(new RowId(1, 11), before);
+        Assert.Equal(Numbers(12), await target.HeldAsync());
+
+        static List<OutputRow> Rows(int from, int to) =>
+            [.. Enumerable.Range(from, to - from).Select(n => new OutputRow(new RowId(1, n), 1_767_225_600_000_000 + n, Encoding.UTF8.GetBytes($$"""{"n":{{n}}}""")))];
+    }
+
+    [Fact]
+    public async Task Rows_of_another_server_or_of_after_the_backup_are_refused_and_left_alone()
+    {
+        await using var target = await StartAsync();
+        await using (var unnamed = target.Create())
+        {
+            await unnamed.OpenAsync(default);
+            await unnamed.AppendAsync(Rows(1, 0, 2), default);
+            if (await unnamed.OpenAsync(default) == RowId.None)
+                return;
+        }
+
+        var (ours, other, restored) = (new Incarnation("aaaa", 1), new Incarnation("bbbb", 1), new Incarnation("cccc", 2));
+        // What an earlier release wrote is taken for this job's.
+        await AppendAsync(new Lineage([ours], 1), Rows(1, 2, 4));
+        await RefusedAsync(new Lineage([other], 1));
+        await RefusedAsync(new Lineage([other], 7));
+        await AppendAsync(new Lineage([ours], 2), Rows(2, 4, 6));
+        // A backup of version 1 was restored, and knows nothing of the second; or went on as one of its own.
+        await RefusedAsync(new Lineage([ours], 1));
+        await RefusedAsync(new Lineage([ours, restored], 2));
+        await AppendAsync(new Lineage([ours, restored with { FromVersion = 3 }], 3), Rows(3, 6, 8));
+
+        Assert.Equal(Numbers(8), await target.HeldAsync());
+
+        async Task AppendAsync(Lineage lineage, List<OutputRow> rows)
+        {
+            target.Lineage = lineage;
+            await using var output = target.Create();
+            await output.OpenAsync(default);
+            await output.AppendAsync(rows, default);
+        }
+
+        async Task RefusedAsync(Lineage lineage)
+        {
+            target.Lineage = lineage;
+            await using var output = target.Create();
+            var error = await Assert.ThrowsAsync<OutputException>(async () => await output.OpenAsync(default));
+            Assert.True(error.Refused);
+            Assert.Contains("another server", error.Message);
+        }
+
+        static List<OutputRow> Rows(int version, int from, int to) =>
+            [.. Enumerable.Range(from, to - from).Select(n => new OutputRow(new RowId(version, n), 1_767_225_600_000_000 + n, Encoding.UTF8.GetBytes($$"""{"n":{{n}}}""")))];
+    }
+
     private static IEnumerable<long> Numbers(int count) => Enumerable.Range(0, count).Select(n => (long)n);
 
     /// <summary>Fails appends by a seeded draw, before the target sees them or after it took them.</summary>
@@ -184,7 +256,7 @@ public abstract class OutputConformance
             _folder = target.Folder["outbox"];
             _outbox = Outbox.Open(_folder);
             _pump = new OutputPump(
-                OutputTarget.Source, new FaultyOutput(target.Create(), faults), _outbox, target.Folder["books.json"], TimeProvider.System,
+                target.Source, new FaultyOutput(target.Create(), faults), _outbox, target.Folder["books.json"], TimeProvider.System,
                 NullLogger.Instance, Quick, new Random(1));
             _pump.Advanced += _ =>
             {

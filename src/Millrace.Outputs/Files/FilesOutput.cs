@@ -23,8 +23,10 @@ public sealed class FilesOutput : IOutput
 
     /// <param name="File">Final name of the open file, or null when the next row begins one.</param>
     /// <param name="Sealed">The Parquet file is made: what is left is to give it its name and to remove the lines it was made of.</param>
+    /// <param name="Incarnation">Of the job that wrote the highest row; null: by a release that did not say.</param>
     private sealed record State(
-        string Owner, int Version, long Row, string? File, long Length, long OpenedAt, IReadOnlyList<string>? Columns, bool Sealed = false);
+        string Owner, int Version, long Row, string? File, long Length, long OpenedAt, IReadOnlyList<string>? Columns, bool Sealed = false,
+        string? Incarnation = null);
 
     public FilesOutput(OutputSource source, FilesOutputOptions options, TimeProvider time)
     {
@@ -67,7 +69,8 @@ public sealed class FilesOutput : IOutput
     {
         try
         {
-            Append(rows);
+            // A row that is here already is not taken again, and what is held never goes back.
+            Append([.. rows.SkipWhile(row => row.Id <= new RowId(_state.Version, _state.Row))]);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -117,6 +120,9 @@ public sealed class FilesOutput : IOutput
                 $"{_options.Path} belongs to output {state.Owner}; two outputs cannot share a file, choose another path", refused: true);
         }
 
+        _source.Lineage.Accept(
+            _source, new RowId(state.Version, state.Row), state.Incarnation, _options.Path,
+            $"choose another path, or move the file and {_statePath} away");
         _state = state;
         if (state.File is null)
             return;
@@ -169,7 +175,13 @@ public sealed class FilesOutput : IOutput
             RandomAccess.FlushToDisk(_handle!);
             next += taken;
             var last = rows[next - 1].Id;
-            Save(_state with { Version = last.Version, Row = last.Row, Length = _state.Length + buffer.Length });
+            Save(_state with
+            {
+                Version = last.Version,
+                Row = last.Row,
+                Length = _state.Length + buffer.Length,
+                Incarnation = _source.Lineage.IdOf(last.Version),
+            });
         }
     }
 

@@ -51,8 +51,12 @@ public sealed class SheetsOutput(
             _sheetRows = Math.Max(_sheetRows, from - 1 + filled);
             for (var i = filled - 1; i >= 0; i--)
             {
-                if (values[i].GetArrayLength() > 0 && TryParseMark(values[i][0].ToString(), out var id))
-                    return id;
+                if (values[i].GetArrayLength() == 0 || !TryParseMark(values[i][0].ToString(), out var id, out var incarnation))
+                    continue;
+                source.Lineage.Accept(
+                    source, id, incarnation, $"spreadsheet {options.Spreadsheet}",
+                    $"choose another spreadsheet or range, or remove the rows that begin with {Mark}");
+                return id;
             }
         }
 
@@ -173,7 +177,7 @@ public sealed class SheetsOutput(
                 }
 
                 json.WriteStartArray();
-                json.WriteStringValue(Mark + row.Id);
+                json.WriteStringValue(source.Lineage.IdOf(row.Id.Version) is { } incarnation ? $"{Mark}{row.Id}/{incarnation}" : Mark + row.Id);
                 json.WriteStringValue(Micros.ToIso(row.Timestamp));
                 foreach (var property in document.RootElement.EnumerateObject())
                     WriteCell(json, property.Value);
@@ -208,12 +212,19 @@ public sealed class SheetsOutput(
         }
     }
 
-    private bool TryParseMark(string cell, out RowId id)
+    private bool TryParseMark(string cell, out RowId id, out string? incarnation)
     {
-        id = RowId.None;
+        (id, incarnation) = (RowId.None, null);
         if (!cell.StartsWith(Mark, StringComparison.Ordinal))
             return false;
         var rest = cell.AsSpan(Mark.Length);
+        var slash = rest.IndexOf('/');
+        if (slash > 0)
+        {
+            incarnation = rest[(slash + 1)..].ToString();
+            rest = rest[..slash];
+        }
+
         var dash = rest.IndexOf('-');
         if (dash <= 0 || !int.TryParse(rest[..dash], out var version) || !long.TryParse(rest[(dash + 1)..], out var row))
             return false;

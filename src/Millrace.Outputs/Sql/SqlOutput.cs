@@ -22,6 +22,9 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
     private DbConnection? _connection;
     private Task _working = Task.CompletedTask;
     private bool _tableKnown;
+    private RowId _held = RowId.None;
+
+    private string Incarnation => $"incarnation {dialect.TypeName(ColumnKind.Text, false)}";
 
     private bool KeyedByRow => options.Key.Count == 0;
 
@@ -40,19 +43,30 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
             await ExecuteAsync(
                 $"CREATE TABLE IF NOT EXISTS {Books} (job {dialect.TypeName(ColumnKind.Text, true)} NOT NULL, "
                 + $"output {dialect.TypeName(ColumnKind.Text, true)} NOT NULL, version {dialect.TypeName(ColumnKind.BigInt, false)} NOT NULL, "
-                + $"highest_row {dialect.TypeName(ColumnKind.BigInt, false)} NOT NULL, PRIMARY KEY (job, output))", null, cancel);
+                + $"highest_row {dialect.TypeName(ColumnKind.BigInt, false)} NOT NULL, {Incarnation}, PRIMARY KEY (job, output))", null, cancel);
+            if (!(await ColumnsOfAsync(Books, cancel)).ContainsKey("incarnation"))
+                await ExecuteAsync($"ALTER TABLE {Books} ADD COLUMN {Incarnation}", null, cancel);
             await ReadColumnsAsync(cancel);
             await using var command = _connection.CreateCommand();
-            command.CommandText = $"SELECT version, highest_row FROM {Books} WHERE job = @p0 AND output = @p1";
+            command.CommandText = $"SELECT version, highest_row, incarnation FROM {Books} WHERE job = @p0 AND output = @p1";
             AddParameters(command, [source.Job, source.Output]);
             await using var reader = await command.ExecuteReaderAsync(cancel);
-            return await reader.ReadAsync(cancel) ? new RowId((int)reader.GetInt64(0), reader.GetInt64(1)) : RowId.None;
+            var there = await reader.ReadAsync(cancel);
+            _held = there ? new RowId((int)reader.GetInt64(0), reader.GetInt64(1)) : RowId.None;
+            source.Lineage.Accept(
+                source, _held, there && !reader.IsDBNull(2) ? reader.GetString(2) : null, $"{dialect.Provider} table {options.Table}",
+                $"give the job another name, or the output another database; or remove the line of job '{source.Job}', output '{source.Output}' from {Books}"
+                + (KeyedByRow ? " and its rows from the table" : "") + ", and it begins anew");
+            return _held;
         }, cancel);
     }
 
     public async ValueTask AppendAsync(IReadOnlyList<OutputRow> rows, CancellationToken cancel)
     {
-        var parsed = rows.Select(row => (row.Id, Values: Parse(row.Json))).ToList();
+        // A row that is here already is not taken again: it would overwrite newer ones of its key, and what is held never goes back.
+        var parsed = rows.SkipWhile(row => row.Id <= _held).Select(row => (row.Id, Values: Parse(row.Json))).ToList();
+        if (parsed.Count == 0)
+            return;
         await GuardAsync("write", async () =>
         {
             await FitTableAsync(parsed.Select(r => r.Values), cancel);
@@ -62,11 +76,12 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
                 await InsertAsync(names, chunk, transaction, cancel);
             var last = rows[^1].Id;
             await ExecuteAsync(
-                $"INSERT INTO {Books} (job, output, version, highest_row) VALUES (@p0, @p1, @p2, @p3)"
-                + dialect.OnConflict(["job", "output"], ["version", "highest_row"]),
-                transaction, cancel, source.Job, source.Output, (long)last.Version, last.Row);
+                $"INSERT INTO {Books} (job, output, version, highest_row, incarnation) VALUES (@p0, @p1, @p2, @p3, @p4)"
+                + dialect.OnConflict(["job", "output"], ["version", "highest_row", "incarnation"]),
+                transaction, cancel, source.Job, source.Output, (long)last.Version, last.Row, source.Lineage.IdOf(last.Version));
             cancel.ThrowIfCancellationRequested();
             await transaction.CommitAsync(cancel);
+            _held = last;
             return true;
         }, cancel);
     }
@@ -268,17 +283,25 @@ public sealed class SqlOutput(OutputSource source, SqlOutputOptions options, ISq
         _tableKnown = false;
         try
         {
-            await using var command = _connection!.CreateCommand();
-            command.CommandText = $"SELECT * FROM {_table} WHERE 1 = 0";
-            await using var reader = await command.ExecuteReaderAsync(cancel);
-            for (var i = 0; i < reader.FieldCount; i++)
-                _columns[reader.GetName(i)] = dialect.KindOf(reader.GetDataTypeName(i));
+            foreach (var (name, kind) in await ColumnsOfAsync(_table, cancel))
+                _columns[name] = kind;
             _tableKnown = true;
         }
         catch (DbException) when (_connection!.State == ConnectionState.Open)
         {
             // No such table yet: the first rows say how to make it.
         }
+    }
+
+    private async Task<Dictionary<string, ColumnKind>> ColumnsOfAsync(string table, CancellationToken cancel)
+    {
+        await using var command = _connection!.CreateCommand();
+        command.CommandText = $"SELECT * FROM {table} WHERE 1 = 0";
+        await using var reader = await command.ExecuteReaderAsync(cancel);
+        Dictionary<string, ColumnKind> columns = new(StringComparer.OrdinalIgnoreCase);
+        for (var i = 0; i < reader.FieldCount; i++)
+            columns[reader.GetName(i)] = dialect.KindOf(reader.GetDataTypeName(i));
+        return columns;
     }
 
     private async Task ExecuteAsync(string sql, DbTransaction? transaction, CancellationToken cancel, params object?[] values)
