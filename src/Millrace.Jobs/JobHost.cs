@@ -49,8 +49,11 @@ public sealed class JobHost : IAsyncDisposable
         _log = services.Logs.CreateLogger("Millrace.Jobs");
         Directory.CreateDirectory(services.Folder);
         _downtime = new Downtime(Path.Combine(services.Folder, "uptime.json"), services.Time);
+        var restored = JobRestore.IsMarked(services.Folder);
         foreach (var folder in Directory.EnumerateDirectories(services.Folder).Where(JobRecord.Exists))
-            Load(folder);
+            Load(folder, restored);
+        if (restored)
+            JobRestore.Done(services.Folder);
     }
 
     /// <summary>Starts the jobs that ran, and keeps them running until <paramref name="leaving"/> fires; then all save and stop. Never throws.</summary>
@@ -153,7 +156,7 @@ public sealed class JobHost : IAsyncDisposable
                 return (Info(existing), false);
             }
 
-            var entry = existing ?? new Entry { Record = new JobRecord(name, tenant, 0, false, null, false, 0, null, null) };
+            var entry = existing ?? new Entry { Record = new JobRecord(name, tenant, 0, false, null, false, 0, null, null) { Incarnations = [Incarnation.New(1)] } };
             var old = entry.Record;
             await HaltAsync(entry);
             var emitFrom = EmitFromOf(definition, old, before);
@@ -167,6 +170,8 @@ public sealed class JobHost : IAsyncDisposable
                 ChangedAt = _services.Time.Now(),
                 Problem = null,
                 Definition = source,
+                ForkAt = null,
+                Continues = null,
             };
             SetDefinition(entry, definition);
             (entry.Trouble, entry.LastError, entry.Run) = (null, null, null);
@@ -255,11 +260,21 @@ public sealed class JobHost : IAsyncDisposable
         }
     }
 
-    private void Load(string folder)
+    private void Load(string folder, bool restored)
     {
         try
         {
             var record = JobRecord.Load(folder);
+            if (restored || record.Incarnations.Count == 0)
+            {
+                if (record.Incarnations.Count == 0)
+                    record = record with { Incarnations = [Incarnation.New(1)] };
+                if (restored)
+                    record = record.Restored(_services.Log.ArrivalLowWater);
+                // Before any target hears of it.
+                record.Save(folder);
+            }
+
             var entry = new Entry { Record = record };
             if (record.Definition is not null)
             {
@@ -369,11 +384,17 @@ public sealed class JobHost : IAsyncDisposable
                 Fail(entry, e.Message);
                 return;
             }
+            catch (JobForkException)
+            {
+                var next = entry.Record.Forked();
+                next.Save(folder);
+                entry.Record = next;
+            }
             catch (JobStateLostException e)
             {
                 // New numbers for new rows: the outputs would take them for repeats otherwise.
                 Note(entry, JobState.Retrying, e.Message + "; a new version begins here, rows in between are not made");
-                entry.Record = entry.Record with { Version = entry.Record.Version + 1, Begun = false, EmitFrom = _services.Time.Now(), Problem = e.Message };
+                entry.Record = entry.Record with { Version = entry.Record.Version + 1, Begun = false, EmitFrom = _services.Time.Now(), Problem = e.Message, Continues = null };
                 entry.Record.Save(folder);
             }
             catch (Exception e)
@@ -392,10 +413,10 @@ public sealed class JobHost : IAsyncDisposable
     {
         LiveOutput Live(string output) => entry.Live.GetOrAdd(output, static _ => new LiveOutput());
 
+        var start = new JobStart(record.EmitFrom!.Value, record.Begun, record.Lineage, record.ForkAt, record.Continues);
         return entry.Definition!.Schedule is null
-            ? new JobRun(
-                entry.Definition, record.Tenant, record.Version, new JobStart(record.EmitFrom!.Value, record.Begun), folder, _services, _downtime, Live, _log)
-            : new BatchRun(entry.Definition, record.Tenant, record.Version, record.EmitFrom!.Value, folder, _services, _downtime, Live, _log);
+            ? new JobRun(entry.Definition, record.Tenant, record.Version, start, folder, _services, _downtime, Live, _log)
+            : new BatchRun(entry.Definition, record.Tenant, record.Version, start, folder, _services, _downtime, Live, _log);
     }
 
     private async Task PauseAsync(TimeSpan pause, CancellationToken stop)

@@ -56,4 +56,26 @@ public sealed class JobEditTests
 
         Assert.Equal(Enumerable.Range(0, 21).Select(n => (long)n), receiver.Numbers());
     }
+
+    [Fact]
+    public async Task A_changed_target_is_given_no_row_that_the_old_one_took()
+    {
+        await using var bench = new JobBench();
+        await using var receiver = await WebhookReceiver.StartAsync();
+        for (var i = 0; i < 5; i++)
+            await bench.AppendAsync("m1", $$"""{"n":{{i}}}""");
+        await bench.PutAsync("pass", """
+            {"query":"SELECT n INTO rows FROM telemetry","startFrom":"beginning","outputs":{"rows":{"kind":"files","path":"rows.jsonl"}}}
+            """);
+        await bench.CaughtUpAsync("pass");
+        await JobBench.UntilAsync(() => bench.Numbers("rows.jsonl").Count(), n => n == 5);
+
+        await bench.PutAsync("pass", """
+            {"query":"SELECT n INTO rows FROM telemetry","startFrom":"beginning","outputs":{"rows":{"kind":"webhook","url":"URL","batchMs":0}}}
+            """.Replace("URL", receiver.Url.ToString()));
+        await bench.AppendAsync("m1", """{"n":5}""");
+        await JobBench.UntilAsync(() => receiver.Numbers(), n => n.Contains(5));
+
+        Assert.Equal([5L], receiver.Numbers());
+    }
 }

@@ -63,6 +63,18 @@ public sealed class MemoryLog(int partitions = 4, TimeProvider? time = null) : I
         }
     }
 
+    /// <summary>Ends the log earlier, as one restored from a backup does.</summary>
+    public void ForgetNewest(int count)
+    {
+        lock (_gate)
+        {
+            foreach (var block in _blocks[^count..])
+                Durable[block.Partition] = Math.Min(Durable[block.Partition], block.FirstSequence);
+            _blocks.RemoveRange(_blocks.Count - count, count);
+            _lastReceivedAt = _blocks.Count > 0 ? _blocks[^1].LastReceivedAt : 0;
+        }
+    }
+
     /// <summary>Makes appends wait, as on a disk that stalls, until <see cref="Release"/>.</summary>
     public void Hold() => _held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 

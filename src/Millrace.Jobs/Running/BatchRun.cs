@@ -15,7 +15,7 @@ namespace Millrace.Jobs.Running;
 /// </summary>
 #pragma warning disable CA1001 // The outputs live within RunAsync, which disposes them.
 internal sealed class BatchRun(
-    JobDefinition definition, ushort tenant, int version, long emitFrom, string folder, JobServices services, Downtime downtime,
+    JobDefinition definition, ushort tenant, int version, JobStart start, string folder, JobServices services, Downtime downtime,
     Func<string, LiveOutput> live, ILogger log) : IJobLife
 #pragma warning restore CA1001
 {
@@ -47,10 +47,12 @@ internal sealed class BatchRun(
     public async Task RunAsync(CancellationToken stopping)
     {
         _query = services.Compile(definition);
+        var none = _query.Outputs.Select(_ => 0L).ToList();
         _books = BatchBooks.Load(folder, version)
-            ?? new BatchBooks(version, null, [.. _query.Outputs.Select(_ => 0L)], 0, new Dictionary<string, string>(), BatchTotals.None, 0);
+            ?? (start.Continues is { } other && BatchBooks.Load(folder, other) is { } books ? books with { Version = version, Rows = none, BegunTo = 0 } : null)
+            ?? new BatchBooks(version, null, none, 0, new Dictionary<string, string>(), BatchTotals.None, 0);
         await using (_outputs = new JobOutputs(
-            definition, tenant, version, _query, folder, services, log, live, at => downtime.Overlaps(Math.Min(at - Micros.PerSecond, _next.From), at)))
+            definition, tenant, version, start.Lineage, _query, folder, services, log, live, at => downtime.Overlaps(Math.Min(at - Micros.PerSecond, _next.From), at)))
         {
             _outputs.DeadLettered = letter => _run!.Feed.KeepDeadLetter(letter, services.DeadLetters);
             using (services.HoldLog?.Invoke(() => Volatile.Read(ref _needed)))
@@ -74,6 +76,8 @@ internal sealed class BatchRun(
     {
         while (_schedule.NextAfter(_books.DoneTo ?? Start()) is { } next)
         {
+            if (next.To > start.ForkAt)
+                throw new JobForkException();
             _next = next;
             Volatile.Write(ref _needed, services.Log.PositionAt(next.From));
             await UntilRecordedAsync(next.To, stopping);
@@ -84,8 +88,8 @@ internal sealed class BatchRun(
     /// <summary>The moment after which the first run falls due.</summary>
     private long Start()
     {
-        if (emitFrom != long.MinValue)
-            return emitFrom;
+        if (start.EmitFrom != long.MinValue)
+            return start.EmitFrom;
         using var reader = services.Recorded.Open(0);
         return reader.TryRead() is { } oldest ? oldest.FirstReceivedAt - 1 : services.Time.Now();
     }

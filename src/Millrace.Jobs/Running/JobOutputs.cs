@@ -44,10 +44,11 @@ internal sealed class JobOutputs : IQuerySink, IAsyncDisposable
         public long Rows { get; set; }
     }
 
+    /// <param name="lineage">By which targets know the rows.</param>
     /// <param name="isGap">Whether the interval a row of this time speaks about overlaps the server's downtime.</param>
     /// <param name="live">Lanes of live rows that outlive a restart of the job, by output.</param>
     public JobOutputs(
-        JobDefinition definition, ushort tenant, int version, CompiledQuery query, string folder, JobServices services, ILogger log,
+        JobDefinition definition, ushort tenant, int version, Lineage lineage, CompiledQuery query, string folder, JobServices services, ILogger log,
         Func<string, LiveOutput> live, Func<long, bool> isGap)
     {
         (_job, _tenant, _version, _services, _isGap) = (definition.Name, tenant, version, services, isGap);
@@ -71,7 +72,7 @@ internal sealed class JobOutputs : IQuerySink, IAsyncDisposable
                     break;
                 default:
                     var outbox = Outbox.Open(place, services.OutboxBytesMax);
-                    var source = new OutputSource(definition.Name, given.Name);
+                    var source = new OutputSource(definition.Name, given.Name) { Lineage = lineage };
                     var pump = new OutputPump(
                         source, factory.Create(source, given.Kind, given.Spec, $"outputs.{given.Name}"), outbox, Path.Combine(place, "delivered.json"),
                         services.Time, log, services.Retry);

@@ -11,10 +11,16 @@ namespace Millrace.Jobs.Running;
 /// <summary>Where a version of a job begins when it has no snapshot of its own.</summary>
 /// <param name="EmitFrom">Readings before this arrival only warm it up, µs; <see cref="long.MinValue"/>: from the oldest reading, all emitted.</param>
 /// <param name="Begun">It has had a snapshot before: its rows have numbers that must not be given again.</param>
-internal sealed record JobStart(long EmitFrom, bool Begun);
+/// <param name="Lineage">By which targets know its rows.</param>
+/// <param name="ForkAt">After this arrival the next version goes on, µs; null: this one does.</param>
+/// <param name="Continues">The version whose state it goes on with when it has none of its own; null: none.</param>
+internal sealed record JobStart(long EmitFrom, bool Begun, Lineage Lineage, long? ForkAt, int? Continues);
 
 /// <summary>The job's state is gone and the log does not reach back to where its rows began: their numbers cannot be made again.</summary>
 internal sealed class JobStateLostException(string message) : Exception(message);
+
+/// <summary>The version has come to where a restored log ended: the next one goes on with its state.</summary>
+internal sealed class JobForkException() : Exception("the next version goes on from here");
 
 /// <summary>
 /// One life of a job: from opening its state to a stop, a fault or its end. Reads the log in order of arrival, feeds the query and
@@ -79,7 +85,7 @@ internal sealed class JobRun(
         var query = services.Compile(definition);
         var reach = (long)query.WarmUp.TotalMicroseconds;
         await using (_outputs = new JobOutputs(
-            definition, tenant, version, query, folder, services, log, live, at => downtime.Overlaps(at - Math.Max(reach, Micros.PerSecond), at)))
+            definition, tenant, version, start.Lineage, query, folder, services, log, live, at => downtime.Overlaps(at - Math.Max(reach, Micros.PerSecond), at)))
         {
             _feed = new EventFeed(tenant, definition.Name, query.Inputs.Count);
             _outputs.DeadLettered = letter => _feed.KeepDeadLetter(letter, services.DeadLetters);
@@ -113,8 +119,10 @@ internal sealed class JobRun(
             _warming = head.IsWarmUp;
             if (_warming)
                 _outputs.Mute();
-            else
+            else if (head.Version == version)
                 _outputs.Restore(head.FirstNumbers, _execution);
+            else
+                _outputs.Unmute(_execution);
             foreach (var reference in _references)
             {
                 if (reference.Restore(head.References.GetValueOrDefault(reference.Name, "")) is { } rows)
@@ -137,7 +145,7 @@ internal sealed class JobRun(
 
     private JobSnapshotHead? TryRestore(CompiledQuery query)
     {
-        if (_snapshot.Load(version) is not { } found)
+        if ((_snapshot.Load(version) ?? (start.Continues is { } other ? _snapshot.Load(other) : null)) is not { } found)
             return null;
         try
         {
@@ -195,6 +203,8 @@ internal sealed class JobRun(
             // The mark is read first: when nothing is to be read then, everything up to it has been taken.
             var lowWater = services.Log.ArrivalLowWater;
             var block = _reader.TryRead();
+            if (start.ForkAt is { } end && (block is null ? lowWater >= end : block.FirstReceivedAt > end))
+                Fork(end, block);
             if (block is null)
                 Advance(lowWater);
             else
@@ -213,6 +223,17 @@ internal sealed class JobRun(
             await LoadReferencesAsync(restored: false, stopping);
             await Task.Delay(nap, services.Time, stopping);
         }
+    }
+
+    /// <summary>Everything that a restored log held is taken; a block from beyond it is read again by the next version.</summary>
+    private void Fork(long end, LogBlock? beyond)
+    {
+        Advance(end);
+        var position = _reader.Position.Copy();
+        if (beyond is not null)
+            position[beyond.Partition] = beyond.FirstSequence;
+        Save(position);
+        throw new JobForkException();
     }
 
     private void Take(LogBlock block)
@@ -294,16 +315,18 @@ internal sealed class JobRun(
             Save();
     }
 
-    private void Save()
+    private void Save() => Save(_reader.Position.Copy());
+
+    private void Save(PositionVector position)
     {
         _outputs.Flush(Watermark);
         var head = new JobSnapshotHead(
-            version, _reader.Position.ToString(), _lastArrival, _emitFrom, _exactFrom, _warming ? [] : _outputs.FirstNumbers, services.Time.Now(),
+            version, position.ToString(), _lastArrival, _emitFrom, _exactFrom, _warming ? [] : _outputs.FirstNumbers, services.Time.Now(),
             _references.ToDictionary(r => r.Name, r => r.InUse));
         _snapshot.Save(head, _execution);
         _savedReferences = [.. head.References.Values];
-        (_savedAt, _savedPosition) = (head.SavedAt, Sum(_reader.Position));
-        Volatile.Write(ref _savedVector, _reader.Position.Copy());
+        (_savedAt, _savedPosition) = (head.SavedAt, Sum(position));
+        Volatile.Write(ref _savedVector, position);
     }
 
     private long Watermark => _execution.WatermarkTicks is { } ticks

@@ -1,4 +1,5 @@
 using Millrace.Core;
+using Millrace.Jobs;
 using Millrace.Settings;
 
 namespace Millrace.Commands.Backup;
@@ -23,6 +24,7 @@ internal sealed class RestoreRun(string backup, string data, TextWriter errors)
             Directory.CreateDirectory(making);
             Copy(manifest, making, cancel);
             CheckLog(manifest, making);
+            JobRestore.Mark(Path.Combine(making, "jobs"));
             if (Directory.Exists(target))
                 Directory.Delete(target);
             Directory.Move(making, target);
