@@ -230,15 +230,9 @@ internal sealed class JobsApi(ServerState state)
         return RouteValues.TryTime(member.ValueKind == JsonValueKind.String ? member.GetString()! : member.GetRawText(), out micros);
     }
 
-    private static Task RefuseAsync(HttpContext context, JobDefinitionException e) => Answer.WriteAsync(
-        context, json =>
-        {
-            json.WriteString("type"u8, "about:blank"u8);
-            json.WriteString("title"u8, "The job is wrong"u8);
-            json.WriteNumber("status"u8, StatusCodes.Status400BadRequest);
-            json.WriteString("detail"u8, e.Message);
-            WriteErrors(json, "errors", e.Errors);
-        }, StatusCodes.Status400BadRequest);
+    private static Task RefuseAsync(HttpContext context, JobDefinitionException e) => Problem.WriteAsync(
+        context, StatusCodes.Status400BadRequest, "bad_job", "The job is wrong", e.Message,
+        "Mend what 'errors' names; POST /api/v1/jobs/check checks a script without making a job.", json => WriteErrors(json, "errors", e.Errors));
 
     private static void WriteErrors(Utf8JsonWriter json, string name, IReadOnlyList<JobError> errors)
     {
