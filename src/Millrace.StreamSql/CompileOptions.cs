@@ -45,6 +45,12 @@ public sealed record CompileOptions
     /// <summary>Into how many shards keyed state is spread (1 to 1024). Results do not depend on it. Default 1.</summary>
     public int Partitions { get; init; } = 1;
 
+    /// <summary>
+    /// How many threads an execution works with, the caller's among them (1 to 64). Results do not depend on it; with more than
+    /// one they come in batches (<see cref="QueryExecution.Flush"/>), and user functions are called by several threads. Default 1.
+    /// </summary>
+    public int Threads { get; init; } = 1;
+
     /// <summary>Bytes of state beyond which the execution stops; 0 for no limit. The estimate is good to some ten per cent.</summary>
     public long MemoryLimitBytes { get; init; }
 }

@@ -5,7 +5,7 @@ using Millrace.StreamSql.Values;
 
 namespace Millrace.StreamSql;
 
-/// <summary>Takes what an execution produces. Called on the thread that feeds the execution.</summary>
+/// <summary>Takes what an execution produces. Called on the thread that feeds the execution, whatever its number of threads.</summary>
 public interface IQuerySink
 {
     /// <summary>A result row. The object is reused: valid during the call only.</summary>
@@ -30,7 +30,11 @@ public sealed class OutputRow
     private readonly JsonBuffer json = new();
     private OutputItem[] items = [];
     private Frame frame = new();
+    private Value written;
     private bool isRead;
+
+    /// <summary>Whether a row was ever asked for as JSON.</summary>
+    internal bool HasWrittenJson { get; private set; }
 
     /// <summary>Name of the output, as the script first spells it.</summary>
     public string Output { get; private set; } = "";
@@ -57,6 +61,9 @@ public sealed class OutputRow
     {
         get
         {
+            HasWrittenJson = true;
+            if (written.Kind == Kind.Record)
+                return written.Span;
             if (json.Length == 0)
                 OutputItem.Write(json, items, frame, writeNulls: true);
             return json.Written;
@@ -88,7 +95,7 @@ public sealed class OutputRow
         }
     }
 
-    internal void Set(string output, int ordinal, long number, OutputItem[] rowItems, Frame rowFrame)
+    internal void Set(string output, int ordinal, long number, OutputItem[] rowItems, Frame rowFrame, in Value rowJson)
     {
         Output = output;
         OutputOrdinal = ordinal;
@@ -96,6 +103,7 @@ public sealed class OutputRow
         TimestampTicks = rowFrame.Time;
         items = rowItems;
         frame = rowFrame;
+        written = rowJson;
         json.Clear();
         isRead = false;
     }

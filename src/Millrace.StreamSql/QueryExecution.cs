@@ -3,6 +3,7 @@ using Millrace.StreamSql.Binding;
 using Millrace.StreamSql.Expressions;
 using Millrace.StreamSql.Json;
 using Millrace.StreamSql.Operators;
+using Millrace.StreamSql.Spreading;
 using Millrace.StreamSql.State;
 using Millrace.StreamSql.Values;
 
@@ -16,9 +17,9 @@ public readonly record struct EventProperties(string? DeviceId = null, int Parti
 /// <summary>
 /// A running script. Feed it the events of its inputs in order of arrival; results come to the sink during the calls.
 /// Not thread-safe. The results depend on the events and their arrival times alone, not on how pushes, marks and snapshots
-/// are interleaved.
+/// are interleaved, nor on <see cref="CompileOptions.Threads"/>.
 /// </summary>
-public sealed class QueryExecution : IFailureSink, IWaitingEventReader
+public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTarget, IDisposable
 {
     /// <summary>Bytes that open a snapshot, followed by the version.</summary>
     private static ReadOnlySpan<byte> SnapshotMagic => "MRQS"u8;
@@ -35,17 +36,20 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     private readonly IQuerySink sink;
     private readonly InputReader[] inputs;
     private readonly Dictionary<string, ReferenceTable> references = new(StringComparer.OrdinalIgnoreCase);
-    private readonly List<Operator> operators = [];
+    private readonly QueryGraph graph;
     private readonly List<OutputOperator> outputs = [];
     private readonly OrderCounters order = new();
     private readonly PendingEvent[] pending = [.. Enumerable.Range(0, PendingMax).Select(_ => new PendingEvent())];
     private readonly bool looksAhead;
+    private readonly BatchedExecution? batched;
     private int firstPending;
     private int pendingCount;
     private long events;
+    private long checkedEvents;
     private long bad;
     private EventOrigin current;
     private byte[] currentPayload = [];
+    private int currentStart;
     private int currentLength;
     private bool stopped;
 
@@ -83,169 +87,68 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         this.query = query;
         this.plan = plan;
         this.sink = sink;
-        var producers = new Dictionary<Relation, Operator>();
         foreach (var reference in plan.References)
             references.Add(reference.Name, new ReferenceTable());
-        var streams = new Dictionary<InputPlan, List<InputStream>>();
-        foreach (var input in plan.Inputs)
-        {
-            var list = new List<InputStream>();
-            foreach (var stream in input.Streams)
-            {
-                var source = new InputStream(stream, query.Options, order, this, this) { ReleasesByKey = plan.PermitsKeyOrder(stream) };
-                list.Add(source);
-                operators.Add(source);
-                producers.Add(stream, source);
-            }
+        graph = new QueryGraph(plan, query.Options, this, references);
+        var relations = plan.Inputs.SelectMany(i => i.Streams).ToList();
+        var spread = query.Options.Threads > 1 ? SpreadPlan.Of(plan) : null;
+        var recorder = spread is null
+            ? null
+            : new StepRecorder(query.Options.Threads, [.. relations.Select(spread.Spreads)], [.. relations.Select(s => spread.ColumnsOf(s).Length == 0)]);
+        InputStream[] streams = [.. relations.Select((s, ordinal) => NewStream(s, ordinal, spread, recorder))];
+        for (var stream = 0; stream < streams.Length; stream++)
+            graph.AddStream(relations[stream], streams[stream]);
 
-            streams.Add(input, list);
-        }
-
+        // Outputs ask for columns: all are there before the SELECTs are made.
         var outputItems = plan.Outputs.Select(o => o.Queries.Select(q => ResultShape.Items(q.Star(0))).ToArray()).ToArray();
-        var unionColumns = plan.Unions.ToDictionary(u => u, u => u.ColumnsByBranch());
-        Wire(producers, unionColumns);
+        graph.AddQueries(select => spread is null || !spread.IsSpread(select));
         for (var index = 0; index < plan.Outputs.Count; index++)
         {
-            var target = new OutputOperator(plan.Outputs[index].Name, index, outputItems[index], !plan.TakesRowsByKey(plan.Outputs[index]), sink);
-            operators.Add(target);
-            outputs.Add(target);
-            for (var port = 0; port < plan.Outputs[index].Queries.Count; port++)
-                producers[plan.Outputs[index].Queries[port]].Targets.Add((target, port));
+            var output = plan.Outputs[index];
+            outputs.Add(new OutputOperator(output.Name, index, outputItems[index], !plan.TakesRowsByKey(output), sink));
+            graph.AddOutput(outputs[^1], output);
         }
 
-        for (var index = operators.Count - 1; index >= 0; index--)
-        {
-            var step = operators[index];
-            step.WantsWatermarks = step.UsesWatermarks || step.Targets.Exists(t => t.Operator.WantsWatermarks);
-        }
-
-        looksAhead = operators.Exists(o => o is InputStream && o.LooksAhead);
+        graph.Complete();
+        looksAhead = Array.Exists(streams, s => s.LooksAhead);
         inputs = [.. plan.Inputs.Select(i => new InputReader(i))];
-        foreach (var input in inputs)
-            input.Streams.AddRange(streams[input.Plan]);
+        foreach (var stream in streams)
+            inputs[stream.Input.Index].Streams.Add(stream);
+        if (spread is not null)
+            batched = new BatchedExecution(query, plan, spread, graph, references, streams, recorder!, order, this, this);
     }
 
-    /// <summary>Selects in text order, each union as soon as its branches are there: producers come before consumers.</summary>
-    private void Wire(Dictionary<Relation, Operator> producers, Dictionary<UnionRelation, Node[][]> unionColumns)
+    private InputStream NewStream(StreamRelation stream, int ordinal, SpreadPlan? spread, StepRecorder? recorder)
     {
-        var unions = plan.Unions.ToList();
-        foreach (var select in plan.Selects)
+        var columns = spread is null ? [] : spread.ColumnsOf(stream);
+        return new InputStream(stream, query.Options, order, recorder is null ? this : recorder, this)
         {
-            producers.Add(select.Result, WireSelect(select, producers));
-            foreach (var union in unions.Where(u => Array.TrueForAll(u.Branches, producers.ContainsKey)).ToList())
-            {
-                unions.Remove(union);
-                var merge = new UnionOperator(unionColumns[union]);
-                operators.Add(merge);
-                for (var port = 0; port < union.Branches.Length; port++)
-                    producers[union.Branches[port]].Targets.Add((merge, port));
-                producers.Add(union, merge);
-            }
-        }
-    }
-
-    private SelectOperator WireSelect(SelectPlan select, Dictionary<Relation, Operator> producers)
-    {
-        var last = producers[select.Source];
-        var applies = new List<ApplyPlan>();
-        var sources = 1;
-        for (var index = 0; index < select.Links.Count; index++)
-        {
-            Operator next;
-            switch (select.Links[index])
-            {
-                case StreamLink join:
-                    next = new JoinOperator(
-                        new JoinPlan
-                        {
-                            LeftSources = join.LeftSources,
-                            IsLeftJoin = join.IsLeftJoin,
-                            Bounds = join.Bounds,
-                            LeftSpan = join.LeftSpan,
-                            EqualKeys = join.EqualKeys,
-                            On = join.On,
-                            RightColumns = join.Right.ColumnCount,
-                        },
-                        select.Query,
-                        this);
-                    producers[join.Right].Targets.Add((next, 1));
-                    break;
-                case ReferenceLink join:
-                    next = new ReferenceJoinOperator(
-                        new ReferenceJoinPlan
-                        {
-                            LeftSources = join.LeftSources,
-                            IsLeftJoin = join.IsLeftJoin,
-                            EqualKeys = join.EqualKeys,
-                            On = join.On,
-                            RightColumns = join.Right.ColumnCount,
-                        },
-                        references[join.Right.Name],
-                        select.Query,
-                        this);
-                    break;
-                case ApplyLink apply when select.Links.Skip(index).All(l => l is ApplyLink):
-                    applies.Add(apply.Plan);
-                    continue;
-                default:
-                    next = new ApplyOperator(((ApplyLink)select.Links[index]).Plan, sources, select.Query, this);
-                    break;
-            }
-
-            // The left side first: at equal times it goes before the right one.
-            last.Targets.Insert(select.Links[index] is StreamLink ? LeftPosition(last, next) : last.Targets.Count, (next, 0));
-            operators.Add(next);
-            last = next;
-            sources++;
-        }
-
-        if (select.Match is { } match)
-        {
-            var matcher = new MatchOperator(match, select.Source.ColumnCount, select.Query, this);
-            last.Targets.Add((matcher, 0));
-            operators.Add(matcher);
-            last = matcher;
-        }
-
-        var program = new SelectProgram
-        {
-            Sources = sources,
-            Applies = [.. applies],
-            Analytics = [.. select.Analytics],
-            Where = select.Where,
-            Group = select.Group,
-            Having = select.Having,
-            IsDistinct = select.IsDistinct,
-            DistinctColumns = select.DistinctColumns,
-            Columns = [.. select.Result.Columns],
+            ReleasesByKey = plan.PermitsKeyOrder(stream),
+            Orders = recorder,
+            Ordinal = ordinal,
+            HashOf = columns.Length == 0 ? null : new SpreadHash(columns).Of,
         };
-        var result = new SelectOperator(program, select.Query, this, query.Options.Partitions)
-        {
-            TakesRowsByKey = plan.TakesRowsByKey(select),
-        };
-        last.Targets.Add((result, 0));
-        operators.Add(result);
-        return result;
-    }
-
-    private static int LeftPosition(Operator producer, Operator join)
-    {
-        var right = producer.Targets.FindIndex(t => ReferenceEquals(t.Operator, join));
-        return right < 0 ? producer.Targets.Count : right;
     }
 
     /// <summary>The compiled script that runs here.</summary>
     public CompiledQuery Query => query;
 
-    /// <summary>Everything counted so far.</summary>
-    public QueryCounters Counters => new(events, outputs.Sum(o => o.NextNumber), bad, order.Late, order.Early, order.OutOfOrder);
+    /// <summary>Everything counted so far; with several threads, of what has been handed to the sink (see <see cref="Flush"/>).</summary>
+    public QueryCounters Counters
+    {
+        get
+        {
+            var (late, early, outOfOrder) = batched?.ShownCounts ?? (order.Late, order.Early, order.OutOfOrder);
+            return new(events, outputs.Sum(o => o.NextNumber), bad, late, early, outOfOrder);
+        }
+    }
 
     /// <summary>The lowest watermark of all inputs in ticks since 0001-01-01 UTC; null before the first event, MaxValue at the end.</summary>
     public long? WatermarkTicks
     {
         get
         {
-            var lowest = operators.OfType<InputStream>().Select(s => s.LowWater).DefaultIfEmpty(long.MaxValue).Min();
+            var lowest = (batched?.ShownLowWaters ?? inputs.SelectMany(i => i.Streams).Select(s => s.LowWater)).DefaultIfEmpty(long.MaxValue).Min();
             return lowest == long.MinValue ? null : lowest;
         }
     }
@@ -254,7 +157,11 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     public long NextRowNumber(int outputOrdinal) => outputs[outputOrdinal].NextNumber;
 
     /// <summary>Rough bytes of state held now.</summary>
-    public long EstimateMemory() => operators.Sum(o => o.HeldBytes);
+    public long EstimateMemory()
+    {
+        var spread = batched?.HeldBytes() ?? 0;
+        return spread + graph.Operators.Sum(o => o.HeldBytes);
+    }
 
     /// <summary>Takes one event.</summary>
     /// <param name="input">Ordinal in <see cref="CompiledQuery.Inputs"/>.</param>
@@ -276,7 +183,8 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
 
     /// <summary>
     /// As <see cref="Push"/>, but the event may have its turn during one of the next calls, at the latest during
-    /// <see cref="Flush"/>: until then memory brings the state that it will meet. With many keys that is twice as fast.
+    /// <see cref="Flush"/>: until then memory brings the state that it will meet. With many keys that is twice as fast. With
+    /// several threads that is the way to give them something to do: events are worked on in batches.
     /// </summary>
     public void Post(int input, long arrivalMicroseconds, ReadOnlySpan<byte> payload, EventProperties properties = default)
         => PostAt(input, ToTicks(arrivalMicroseconds), payload, properties);
@@ -286,6 +194,12 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     {
         if (stopped)
             throw new QueryMemoryException("the query has been stopped: its state exceeded the memory limit");
+        if (batched is not null)
+        {
+            Collect(input, arrivalTicks, payload, properties);
+            return;
+        }
+
         if (pendingCount == PendingMax)
             ProcessFirst();
         var place = (firstPending + pendingCount) & (PendingMax - 1);
@@ -302,9 +216,9 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         var row = reader.DirectRows[place];
         row.Event = next.Origin.Number;
         next.Failure = !reader.Direct.TryRead(payload, row.Columns)
-            ? "the payload is not one JSON object"
-            : !TryComplete(reader.Plan, next.Origin, row, out var column)
-            ? $"the field {column} cannot be converted to its declared type"
+            ? BadEvents.NotAnObject
+            : !EventCompletion.TryComplete(reader.Plan, next.Origin, row, out var column)
+            ? BadEvents.NotOfItsType(column)
             : null;
         next.Payload = reader.Direct.ExchangeBuffer(next.Payload);
         next.Length = payload.Length;
@@ -320,9 +234,33 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             stream.Announce(row);
     }
 
+    private void Collect(int input, long arrivalTicks, ReadOnlySpan<byte> payload, in EventProperties properties)
+    {
+        var origin = new EventOrigin { Number = ++events, Arrival = arrivalTicks, Partition = properties.Partition, Device = properties.DeviceId };
+        if (!batched!.Add(input, origin, payload))
+            return;
+        batched.Turn();
+        CheckMemoryOfBatches();
+    }
+
+    private void CheckMemoryOfBatches()
+    {
+        if (events - checkedEvents < MemoryCheckEvents)
+            return;
+        checkedEvents = events;
+        CheckMemory();
+    }
+
     /// <summary>Gives all events that wait their turn.</summary>
+    /// <exception cref="QueryMemoryException">The state exceeds <see cref="CompileOptions.MemoryLimitBytes"/>.</exception>
     public void Flush()
     {
+        if (batched is not null && !stopped)
+        {
+            batched.Flush();
+            CheckMemoryOfBatches();
+        }
+
         while (pendingCount > 0)
             ProcessFirst();
     }
@@ -337,11 +275,11 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         events++;
         foreach (var stream in reader.Streams)
             stream.ReleaseDue(next.Origin.Arrival);
-        BeginEvent(next.Origin, next.Payload, next.Length);
+        BeginEvent(next.Origin, next.Payload, 0, next.Length);
         if (next.Failure is { } reason)
         {
             foreach (var failed in reader.Readers)
-                Fail(failed, row, reason);
+                Fail(failed, row.Event, reason);
             foreach (var stream in reader.Streams)
                 stream.Advance(next.Origin.Arrival);
         }
@@ -351,7 +289,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             {
                 // The stream before may have released events that waited.
                 if (index > 0)
-                    BeginEvent(next.Origin, next.Payload, next.Length);
+                    BeginEvent(next.Origin, next.Payload, 0, next.Length);
                 reader.Streams[index].Push(row, next.Origin, next.Payload.AsSpan(0, next.Length));
             }
         }
@@ -361,12 +299,17 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     }
 
     /// <summary>From here on a failing row of this event is a dead letter with this payload.</summary>
-    private void BeginEvent(in EventOrigin origin, byte[] payload, int length)
+    private void BeginEvent(in EventOrigin origin, byte[] payload, int start, int length)
     {
         current = origin;
         currentPayload = payload;
+        currentStart = start;
         currentLength = length;
     }
+
+    void IBatchTarget.BeginEvent(in EventOrigin origin, byte[] payload, int start, int length) => BeginEvent(origin, payload, start, length);
+
+    void IBatchTarget.Fail(int number, long eventNumber, string reason) => Fail(plan.Selects[number].Query, eventNumber, reason);
 
     private void CheckMemory()
     {
@@ -381,84 +324,13 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             $"the query's state takes about {held / 1048576.0:0.0} MiB, more than its limit of {limit / 1048576.0:0.0} MiB: the query is stopped");
     }
 
-    /// <summary>Adds what is not in the payload: system fields, the device's id, declared types.</summary>
-    private static bool TryComplete(InputPlan input, in EventOrigin origin, Row row, out string column)
-    {
-        column = "";
-        foreach (var (slot, field) in input.SystemSlots)
-        {
-            ref var value = ref row.Columns[slot];
-            if (value.Kind != Kind.Missing)
-                continue;
-            value = field switch
-            {
-                SystemField.EnqueuedTime => Value.OfTicks(origin.Arrival),
-                SystemField.Partition when origin.Partition >= 0 => Value.Of((long)origin.Partition),
-                SystemField.Device or SystemField.DeviceAsId when origin.Device is not null => Value.Of(origin.Device),
-                _ => value,
-            };
-        }
-
-        foreach (var (slot, type, name) in input.Declared)
-        {
-            ref var value = ref row.Columns[slot];
-            if (value.IsNull)
-                continue;
-            if (!Conversion.TryCast(value, type, out var converted))
-            {
-                column = name;
-                return false;
-            }
-
-            value = converted;
-        }
-
-        if (input.WholeSlot >= 0 && (input.Declared.Count > 0 || (input.IdSlot >= 0 && origin.Device is not null)))
-            Rebuild(input, origin, row);
-        return true;
-    }
-
-    /// <summary>The event as a record, where its fields are not simply those of the payload.</summary>
-    private static void Rebuild(InputPlan input, in EventOrigin origin, Row row)
-    {
-        var target = new JsonBuffer();
-        target.Add((byte)'{');
-        var first = true;
-        var hasId = false;
-        var fields = new FieldEnumerator(row.Columns[input.WholeSlot]);
-        while (fields.MoveNext())
-        {
-            hasId |= JsonText.EqualsIgnoringCase(fields.Name, "id"u8, true);
-            if (!first)
-                target.Add((byte)',');
-            first = false;
-            target.Add((byte)'"');
-            target.Add(fields.RawName);
-            target.Add("\":"u8);
-            var name = Encoding.UTF8.GetString(fields.Name);
-            var declared = input.Declared.FindIndex(d => d.Name.Equals(name, StringComparison.OrdinalIgnoreCase));
-            target.Add(declared < 0 || fields.Value.IsNull ? fields.Value : row.Columns[input.Declared[declared].Slot]);
-        }
-
-        if (!hasId && input.IdSlot >= 0 && origin.Device is not null)
-        {
-            if (!first)
-                target.Add((byte)',');
-            target.Add("\"id\":"u8);
-            target.AddString(Encoding.UTF8.GetBytes(origin.Device));
-        }
-
-        target.Add((byte)'}');
-        row.Columns[input.WholeSlot] = Value.OfBytes(Kind.Record, target.ToArray());
-    }
-
     Row IWaitingEventReader.Read(InputPlan input, in EventOrigin origin, ReadOnlySpan<byte> payload)
     {
         // The payload was read once when it came; it cannot fail now.
         var reader = inputs[input.Index];
         reader.Waiting.TryRead(payload, reader.WaitingRow.Columns);
-        TryComplete(input, origin, reader.WaitingRow, out _);
-        BeginEvent(origin, reader.Waiting.Buffer, reader.Waiting.Length);
+        EventCompletion.TryComplete(input, origin, reader.WaitingRow, out _);
+        BeginEvent(origin, reader.Waiting.Buffer, 0, reader.Waiting.Length);
         return reader.WaitingRow;
     }
 
@@ -466,30 +338,38 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
     public void AdvanceArrival(int input, long arrivalMicroseconds) => AdvanceArrivalAt(input, ToTicks(arrivalMicroseconds));
 
     /// <summary>As <see cref="AdvanceArrival(int, long)"/>, for all inputs.</summary>
-    public void AdvanceArrival(long arrivalMicroseconds)
+    public void AdvanceArrival(long arrivalMicroseconds) => AdvanceAll(ToTicks(arrivalMicroseconds));
+
+    private void AdvanceAll(long arrivalTicks)
     {
+        Flush();
         for (var input = 0; input < inputs.Length; input++)
-            AdvanceArrival(input, arrivalMicroseconds);
+            Advance(input, arrivalTicks);
+        Flush();
+    }
+
+    private void Advance(int input, long arrivalTicks)
+    {
+        if (batched is not null)
+        {
+            batched.AddMark(input, arrivalTicks);
+            return;
+        }
+
+        foreach (var stream in inputs[input].Streams)
+            stream.Advance(arrivalTicks);
     }
 
     /// <summary>As <see cref="AdvanceArrival(int, long)"/>, in ticks since 0001-01-01 UTC.</summary>
     public void AdvanceArrivalAt(int input, long arrivalTicks)
     {
         Flush();
-        foreach (var stream in inputs[input].Streams)
-            stream.Advance(arrivalTicks);
+        Advance(input, arrivalTicks);
+        Flush();
     }
 
     /// <summary>Ends all inputs: whatever is open and holds events is emitted. Push nothing afterwards.</summary>
-    public void Complete()
-    {
-        Flush();
-        foreach (var input in inputs)
-        {
-            foreach (var stream in input.Streams)
-                stream.Advance(long.MaxValue);
-        }
-    }
+    public void Complete() => AdvanceAll(long.MaxValue);
 
     /// <summary>Replaces the rows of a reference input; they count for every row processed from now on.</summary>
     /// <param name="name">Name of the reference input; one that the script does not read is ignored.</param>
@@ -517,21 +397,21 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
         table.Version++;
     }
 
-    void IFailureSink.Fail(QueryIdentity failed, Row row, string reason) => Fail(failed, row, reason);
+    void IFailureSink.Fail(QueryIdentity failed, Row row, string reason) => Fail(failed, row.Event, reason);
 
-    private void Fail(QueryIdentity failed, Row row, string reason)
+    private void Fail(QueryIdentity failed, long number, string reason)
     {
-        if (row.Event > 0)
+        if (number > 0)
         {
-            if (failed.LastFailed == row.Event)
+            if (failed.LastFailed == number)
                 return;
-            failed.LastFailed = row.Event;
+            failed.LastFailed = number;
         }
 
         bad++;
-        var isCurrent = row.Event > 0 && row.Event == current.Number;
+        var isCurrent = number > 0 && number == current.Number;
         var arrival = isCurrent ? (current.Arrival - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond : 0;
-        var payload = isCurrent ? currentPayload.AsMemory(0, currentLength) : ReadOnlyMemory<byte>.Empty;
+        var payload = isCurrent ? currentPayload.AsMemory(currentStart, currentLength) : ReadOnlyMemory<byte>.Empty;
         sink.OnDeadLetter(new DeadLetter(reason, failed.Name, arrival, payload, isCurrent ? current.Device : null));
     }
 
@@ -551,9 +431,12 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             writer.Write(order.OutOfOrder);
             foreach (var select in plan.Selects)
                 writer.Write(select.Query.LastFailed);
-            writer.Write(operators.Count);
-            foreach (var step in operators)
-                step.Save(writer);
+            writer.Write(graph.Operators.Count);
+            foreach (var step in graph.Operators)
+            {
+                if (batched is null || !batched.TrySave(step, writer))
+                    step.Save(writer);
+            }
         }
 
         SnapshotEnvelope.Write(target, SnapshotMagic, SnapshotVersion, body);
@@ -577,14 +460,22 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader
             order.OutOfOrder = reader.ReadLong();
             foreach (var select in plan.Selects)
                 select.Query.LastFailed = reader.ReadLong();
-            if (reader.ReadInt() != operators.Count)
+            if (reader.ReadInt() != graph.Operators.Count)
                 throw new InvalidDataException("the snapshot belongs to another script");
-            foreach (var step in operators)
-                step.Load(reader);
+            foreach (var step in graph.Operators)
+            {
+                if (batched is null || !batched.TryLoad(step, reader, body))
+                    step.Load(reader);
+            }
+
+            batched?.ShowRestored();
         }
         catch (EndOfStreamException)
         {
             throw new InvalidDataException("the snapshot is damaged: it ends too early");
         }
     }
+
+    /// <summary>Ends the threads. What has been pushed and not flushed is gone.</summary>
+    public void Dispose() => batched?.Dispose();
 }

@@ -17,6 +17,8 @@ public static class StreamQuery
         ArgumentNullException.ThrowIfNull(options);
         if (options.Partitions is < 1 or > 1024)
             throw new ArgumentException($"Partitions {options.Partitions} is outside 1..1024", nameof(options));
+        if (options.Threads is < 1 or > 64)
+            throw new ArgumentException($"Threads {options.Threads} is outside 1..64", nameof(options));
         if (options.LateArrival < TimeSpan.Zero || options.OutOfOrder < TimeSpan.Zero)
             throw new ArgumentException("a tolerance is negative", nameof(options));
         if (text.Length > TextMax)

@@ -24,7 +24,7 @@ public sealed class ModelTests
 
     private static int Second(long ticks) => (int)((ticks - Start.Ticks) / TimeSpan.TicksPerSecond);
 
-    /// <summary>Runs with random marks, restarts and numbers of partitions in between; none may show.</summary>
+    /// <summary>Runs with random marks, restarts and numbers of partitions and threads in between; none may show.</summary>
     private static (List<string> Rows, QueryCounters Counters) Run(string query, List<Event> events, Random random, CompileOptions? options = null)
     {
         options ??= new CompileOptions { Inputs = ["m"] };
@@ -50,7 +50,7 @@ public sealed class ModelTests
 
         QueryExecution Begin(Random source)
         {
-            var compiled = StreamQuery.Compile(query, options with { Partitions = 1 + source.Next(8) });
+            var compiled = StreamQuery.Compile(query, options with { Partitions = 1 + source.Next(8), Threads = 1 + source.Next(3) });
             Assert.Empty(compiled.Errors);
             return compiled.Query!.Start(run);
         }

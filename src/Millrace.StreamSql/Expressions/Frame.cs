@@ -2,6 +2,12 @@ using Millrace.StreamSql.Values;
 
 namespace Millrace.StreamSql.Expressions;
 
+/// <summary>Where a window's result stands among those of one time: by window, then by the bytes of its key.</summary>
+internal readonly record struct ResultRank(int Window, byte[]? Key, int Offset, int Length)
+{
+    public ReadOnlySpan<byte> KeyBytes => new(Key, Offset, Length);
+}
+
 /// <summary>A row on its way between operators. Producers reuse theirs; whoever keeps one takes <see cref="Owned"/>.</summary>
 internal sealed class Row
 {
@@ -19,12 +25,20 @@ internal sealed class Row
     /// <summary>The rows a joined row consists of, one per source; null for a row of one source.</summary>
     public Row[]? Parts;
 
+    /// <summary>Of a window's result, where somebody asks for it (<see cref="Operators.SelectOperator.KeepsRank"/>).</summary>
+    public ResultRank Rank;
+
+    /// <summary>The row as JSON, where it has been written beforehand; else missing.</summary>
+    public Value Json;
+
     public Row(int columns) => Columns = columns == 0 ? [] : new Value[columns];
 
     /// <summary>A copy that shares nothing with reused buffers.</summary>
     public Row Owned()
     {
         var copy = new Row(0) { Time = Time, Event = Event };
+        if (Rank.Key is not null)
+            copy.Rank = new ResultRank(Rank.Window, Rank.KeyBytes.ToArray(), 0, Rank.Length);
         if (Parts is not null)
         {
             copy.Parts = new Row[Parts.Length];

@@ -98,6 +98,8 @@ internal sealed class FirstPresentNode(Node present, Node value, Node otherwise)
 /// <summary>NULL of an existing column: what is missing below stays NULL but counts as present.</summary>
 internal sealed class PresentNode(Node value) : Node
 {
+    public Node Value => value;
+
     public override void Evaluate(Frame frame, out Value result)
     {
         value.Evaluate(frame, out result);

@@ -298,9 +298,16 @@ internal sealed class Lag : Analytic
         {
             var key = reader.ReadBytes();
             var hash = KeyMap.HashOf(key);
+            var kept = reader.ReadCount();
+            if (!reader.Wants(key))
+            {
+                for (var row = 0; row < kept; row++)
+                    _ = (reader.ReadLong(), reader.ReadValue());
+                continue;
+            }
+
             var history = shards[hash % (uint)shards.Length];
             var target = NewKey(history, key, hash);
-            var kept = reader.ReadCount();
             for (var row = 0; row < kept; row++)
                 Store(history, target, row % depth, reader.ReadLong(), reader.ReadValue());
             history.Keys.WordsAt(target)[0] = (ulong)kept;
@@ -389,11 +396,14 @@ internal sealed class IsFirst(IsFirstPlan plan, int partitions) : Analytic(plan,
         for (var index = 0; index < count; index++)
         {
             var key = reader.ReadBytes();
+            var interval = reader.ReadLong();
+            if (!reader.Wants(key))
+                continue;
             var hash = KeyMap.HashOf(key);
             var history = shards[hash % (uint)shards.Length];
             var entry = history.Keys.GetOrAdd(key, hash, out _);
             history.Intervals.Add(entry);
-            history.Intervals.One(entry) = reader.ReadLong();
+            history.Intervals.One(entry) = interval;
         }
     }
 }
@@ -506,11 +516,13 @@ internal sealed class Moving(MovingPlan plan, int partitions) : Analytic(plan, p
         for (var index = 0; index < count; index++)
         {
             var key = reader.ReadBytes();
+            var rows = new MovingRows(plan.Aggregate);
+            rows.Load(reader);
+            if (!reader.Wants(key))
+                continue;
             var hash = KeyMap.HashOf(key);
             var history = shards[hash % (uint)shards.Length];
             history.Keys.GetOrAdd(key, hash, out _);
-            var rows = new MovingRows(plan.Aggregate);
-            rows.Load(reader);
             history.Rows.Add(rows);
         }
     }

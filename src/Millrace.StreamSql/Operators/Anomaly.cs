@@ -174,13 +174,15 @@ internal sealed class Anomaly(AnomalyPlan plan, int partitions) : Analytic(plan,
         for (var index = 0; index < count; index++)
         {
             var key = reader.ReadBytes();
-            var hash = KeyMap.HashOf(key);
-            var shard = shards[hash % (uint)shards.Length];
-            shard.Keys.GetOrAdd(key, hash, out _);
             var history = new History();
             var rows = reader.ReadCount();
             for (var row = 0; row < rows; row++)
                 history.Rows.Enqueue((reader.ReadLong(), BitConverter.Int64BitsToDouble(reader.ReadLong())));
+            if (!reader.Wants(key))
+                continue;
+            var hash = KeyMap.HashOf(key);
+            var shard = shards[hash % (uint)shards.Length];
+            shard.Keys.GetOrAdd(key, hash, out _);
             shard.Histories.Add(history);
         }
     }

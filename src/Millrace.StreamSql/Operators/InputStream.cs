@@ -29,6 +29,42 @@ internal interface IWaitingEventReader
     Row Read(InputPlan input, in EventOrigin origin, ReadOnlySpan<byte> payload);
 }
 
+/// <summary>An event that waits for its turn.</summary>
+/// <param name="Hash">Of the values by which the stream's rows are spread; 0 when they are not.</param>
+internal readonly record struct WaitingEvent(EventOrigin Origin, byte[] Payload, int Length, bool IsRented, uint Hash);
+
+/// <summary>Takes the order in which a stream's rows go on, instead of the rows themselves. The rows go through the operators later.</summary>
+internal interface IOrderedRows
+{
+    /// <summary>The event that is being pushed goes on.</summary>
+    void Add(int stream, long time, uint hash);
+
+    /// <summary>An event that has waited goes on; its payload is the taker's from now on.</summary>
+    void AddWaited(int stream, long time, in WaitingEvent waited);
+
+    /// <summary>Every row to come has at least this time.</summary>
+    void AddMark(int stream, long time);
+}
+
+/// <summary>What TIMESTAMP BY says of an event: ticks, or why there are none.</summary>
+internal readonly record struct EventTime(long Ticks, string? Problem);
+
+/// <summary>Evaluates a TIMESTAMP BY.</summary>
+internal sealed class EventClock(Node timestampBy)
+{
+    private readonly Frame frame = new() { Sources = new Row[1] };
+
+    public EventTime Read(Row row)
+    {
+        frame.Sources[0] = row;
+        frame.Error = null;
+        timestampBy.Evaluate(frame, out var value);
+        if (frame.Error is null && Conversion.TryToTicks(value, out var time))
+            return new EventTime(time, null);
+        return new EventTime(0, frame.Error ?? (value.IsNull ? "TIMESTAMP BY gives NULL" : "TIMESTAMP BY does not give a datetime"));
+    }
+}
+
 /// <summary>
 /// The ordering step of one input under one TIMESTAMP BY: late, early and out-of-order policies, then release in order of
 /// (timestamp, arrival) up to the low-water mark; with <see cref="ReleasesByKey"/> in that order within each sub-stream, up to
@@ -40,20 +76,13 @@ internal sealed class InputStream(
     /// <summary>An event further ahead of its arrival has a broken clock.</summary>
     private const long EarlyMax = 5 * TimeSpan.TicksPerMinute;
 
-    private readonly struct Waiting(EventOrigin origin, byte[] payload, int length, bool isRented)
-    {
-        public readonly EventOrigin Origin = origin;
-        public readonly byte[] Payload = payload;
-        public readonly int Length = length;
-        public readonly bool IsRented = isRented;
-    }
-
     private readonly long late = options.LateArrival.Ticks;
     private readonly long outOfOrder = options.OutOfOrder.Ticks;
     private readonly bool drops = options.Policy == OrderPolicy.Drop;
     private readonly Frame frame = new() { Sources = new Row[1] };
-    private readonly PriorityQueue<Waiting, (long Time, long Number)> waiting = new();
-    private readonly Dictionary<int, PriorityQueue<Waiting, (long Time, long Number)>> waitingByKey = [];
+    private readonly EventClock? clock = stream.TimestampBy is null ? null : new EventClock(stream.TimestampBy);
+    private readonly PriorityQueue<WaitingEvent, (long Time, long Number)> waiting = new();
+    private readonly Dictionary<int, PriorityQueue<WaitingEvent, (long Time, long Number)>> waitingByKey = [];
     private readonly PriorityQueue<int, (long Time, long Number)> dueByKey = new();      // may name rows that are gone
     private readonly KeyWriter key = new();
     private readonly KeyMap keys = new();
@@ -65,10 +94,21 @@ internal sealed class InputStream(
 
     public long LowWater => lowWater;
 
+    public InputPlan Input => stream.Input;
+
     /// <summary>
     /// No reader compares rows of different sub-streams: a row need not wait for the others'. Set before the first event.
     /// </summary>
     public bool ReleasesByKey { get; init; }
+
+    /// <summary>Takes the order of the rows; null: they go to the targets at once.</summary>
+    public IOrderedRows? Orders { get; init; }
+
+    /// <summary>Number of the stream for <see cref="Orders"/>.</summary>
+    public int Ordinal { get; init; }
+
+    /// <summary>Hash of the values of a row by which the stream's rows are spread.</summary>
+    public Func<Row, uint>? HashOf { get; init; }
 
     public override long HeldBytes
         => waitingBytes + ((waiting.Count + dueByKey.Count) * 64L) + (waitingByKey.Count * 160L) + keys.HeldBytes + highestByKey.HeldBytes;
@@ -85,26 +125,27 @@ internal sealed class InputStream(
 
     /// <summary>Takes one event; <paramref name="row"/> and <paramref name="payload"/> are valid during the call.</summary>
     public void Push(Row row, in EventOrigin origin, ReadOnlySpan<byte> payload)
+        => Push(row, origin, payload, clock is null ? default : clock.Read(row), 0);
+
+    /// <summary>Takes one event of which TIMESTAMP BY and the hash have been computed.</summary>
+    public void Push(Row row, in EventOrigin origin, ReadOnlySpan<byte> payload, in EventTime read, uint hash)
     {
-        if (stream.TimestampBy is null)
+        arrival = Math.Max(arrival, origin.Arrival);
+        if (clock is null)
         {
-            arrival = Math.Max(arrival, origin.Arrival);
-            row.Time = arrival;
-            row.Event = origin.Number;
             lowWater = arrival;
-            Emit(row);
-            Forward(lowWater);
+            PassOn(row, origin, arrival, hash);
+            PassMark(lowWater);
             return;
         }
 
-        arrival = Math.Max(arrival, origin.Arrival);
         if (ReleasesByKey)
         {
-            PushByKey(row, origin, payload);
+            PushByKey(row, origin, payload, read, hash);
             return;
         }
 
-        if (!TryTime(row, origin, out var time))
+        if (!TryTime(row, origin, read, out var time))
         {
             Raise(arrival - late);
             return;
@@ -116,25 +157,39 @@ internal sealed class InputStream(
         var mark = hasKeys ? arrival - late : Math.Max(Minus(highest, outOfOrder), arrival - late);
         var isFirst = waiting.Count == 0 || (waiting.TryPeek(out _, out var next) && next.Time > time);
         if (time <= mark && isFirst)
-        {
-            row.Time = time;
-            row.Event = origin.Number;
-            Emit(row);
-        }
+            PassOn(row, origin, time, hash);
         else
-        {
-            waiting.Enqueue(Keep(origin, payload), (time, origin.Number));
-        }
-
+            waiting.Enqueue(Keep(origin, payload, hash), (time, origin.Number));
         Raise(mark);
     }
 
-    private Waiting Keep(in EventOrigin origin, ReadOnlySpan<byte> payload)
+    private void PassOn(Row row, in EventOrigin origin, long time, uint hash)
+    {
+        if (Orders is not null)
+        {
+            Orders.Add(Ordinal, time, hash);
+            return;
+        }
+
+        row.Time = time;
+        row.Event = origin.Number;
+        Emit(row);
+    }
+
+    private void PassMark(long mark)
+    {
+        if (Orders is null)
+            Forward(mark);
+        else
+            Orders.AddMark(Ordinal, mark);
+    }
+
+    private WaitingEvent Keep(in EventOrigin origin, ReadOnlySpan<byte> payload, uint hash)
     {
         var copy = ArrayPool<byte>.Shared.Rent(payload.Length);
         payload.CopyTo(copy);
         waitingBytes += copy.Length;
-        return new Waiting(origin, copy, payload.Length, isRented: true);
+        return new WaitingEvent(origin, copy, payload.Length, IsRented: true, hash);
     }
 
     /// <summary>
@@ -147,29 +202,27 @@ internal sealed class InputStream(
             Advance(time);
     }
 
-    private void PushByKey(Row row, in EventOrigin origin, ReadOnlySpan<byte> payload)
+    private void PushByKey(Row row, in EventOrigin origin, ReadOnlySpan<byte> payload, in EventTime read, uint hash)
     {
-        if (!TryTime(row, origin, out var time))
+        if (!TryTime(row, origin, read, out var time))
             return;
         var entry = keys.Find(key.Key, KeyMap.HashOf(key.Key));
         var mark = Math.Max(Minus(highestByKey.One(entry), outOfOrder), arrival - late);
         var waits = waitingByKey.GetValueOrDefault(entry);
         if (waits is null && time <= mark)
         {
-            row.Time = time;
-            row.Event = origin.Number;
-            Emit(row);
+            PassOn(row, origin, time, hash);
             return;
         }
 
-        Wait(entry, Keep(origin, payload), (time, origin.Number));
+        Wait(entry, Keep(origin, payload, hash), (time, origin.Number));
         Release(entry, mark);
     }
 
-    private void Wait(int entry, in Waiting next, (long Time, long Number) priority)
+    private void Wait(int entry, in WaitingEvent next, (long Time, long Number) priority)
     {
         if (!waitingByKey.TryGetValue(entry, out var waits))
-            waitingByKey.Add(entry, waits = new PriorityQueue<Waiting, (long, long)>());
+            waitingByKey.Add(entry, waits = new PriorityQueue<WaitingEvent, (long, long)>());
         waits.Enqueue(next, priority);
         dueByKey.Enqueue(entry, priority);
     }
@@ -181,7 +234,7 @@ internal sealed class InputStream(
             ReleaseFirst(entry, waits);
     }
 
-    private void ReleaseFirst(int entry, PriorityQueue<Waiting, (long Time, long Number)> waits)
+    private void ReleaseFirst(int entry, PriorityQueue<WaitingEvent, (long Time, long Number)> waits)
     {
         waits.TryDequeue(out var next, out var priority);
         if (waits.Count == 0)
@@ -189,27 +242,30 @@ internal sealed class InputStream(
         Release(next, priority.Time);
     }
 
-    private void Release(in Waiting next, long time)
+    private void Release(in WaitingEvent next, long time)
     {
+        waitingBytes -= next.Payload.Length;
+        if (Orders is not null)
+        {
+            Orders.AddWaited(Ordinal, time, next);
+            return;
+        }
+
         var row = waitingEvents.Read(stream.Input, next.Origin, next.Payload.AsSpan(0, next.Length));
         row.Time = time;
         row.Event = next.Origin.Number;
         Emit(row);
-        waitingBytes -= next.Payload.Length;
         if (next.IsRented)
             ArrayPool<byte>.Shared.Return(next.Payload);
     }
 
     /// <summary>Applies the policies; false when the event goes no further.</summary>
-    private bool TryTime(Row row, in EventOrigin origin, out long time)
+    private bool TryTime(Row row, in EventOrigin origin, in EventTime read, out long time)
     {
-        frame.Sources[0] = row;
-        frame.Error = null;
-        stream.TimestampBy!.Evaluate(frame, out var value);
-        if (frame.Error is not null || !Conversion.TryToTicks(value, out time))
+        time = read.Ticks;
+        if (read.Problem is not null)
         {
-            time = 0;
-            Fail(row, origin, frame.Error ?? (value.IsNull ? "TIMESTAMP BY gives NULL" : "TIMESTAMP BY does not give a datetime"));
+            Fail(row, origin, read.Problem);
             return false;
         }
 
@@ -252,6 +308,8 @@ internal sealed class InputStream(
 
     private bool TryKey(Row row, in EventOrigin origin)
     {
+        frame.Sources[0] = row;
+        frame.Error = null;
         key.Clear();
         foreach (var part in stream.Over)
         {
@@ -322,7 +380,7 @@ internal sealed class InputStream(
                 ReleaseFirst(entry, waits);
         }
 
-        Forward(mark);
+        PassMark(mark);
     }
 
     public override void Save(StateWriter writer)
@@ -373,16 +431,15 @@ internal sealed class InputStream(
             origin.Device = device.Length == 0 ? null : device;
             var payload = reader.ReadBytes();
             waitingBytes += payload.Length;
-            var next = new Waiting(origin, payload, payload.Length, isRented: false);
+            var row = ReleasesByKey || HashOf is not null ? waitingEvents.Read(stream.Input, origin, payload) : null;
+            var next = new WaitingEvent(origin, payload, payload.Length, IsRented: false, HashOf is null ? 0 : HashOf(row!));
             if (!ReleasesByKey)
             {
                 waiting.Enqueue(next, (time, origin.Number));
                 continue;
             }
 
-            frame.Sources[0] = waitingEvents.Read(stream.Input, origin, payload);
-            frame.Error = null;
-            if (!TryKey(frame.Sources[0], origin))
+            if (!TryKey(row!, origin))
                 throw new InvalidDataException("the snapshot is damaged: a waiting event has no key");
             Wait(keys.Find(key.Key, KeyMap.HashOf(key.Key)), next, (time, origin.Number));
         }

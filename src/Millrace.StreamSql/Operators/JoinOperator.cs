@@ -496,6 +496,7 @@ internal sealed class ReferenceJoinOperator : Operator
         result.Parts![^1] = reference;
         result.Time = row.Time;
         result.Event = row.Event;
+        result.Rank = row.Rank;
         Emit(result);
     }
 }
@@ -526,6 +527,7 @@ internal sealed class ApplyOperator(ApplyPlan plan, int leftSources, QueryIdenti
         result.Parts![^1] = part;
         result.Time = part.Time = row.Time;
         result.Event = row.Event;
+        result.Rank = row.Rank;
         var any = false;
         if (plan.Elements && value.Kind == Kind.Array)
         {

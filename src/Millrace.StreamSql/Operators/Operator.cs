@@ -33,13 +33,15 @@ internal abstract class Operator
 
     public virtual void OnWatermark(int port, long time) => Forward(time);
 
-    protected void Emit(Row row)
+    /// <summary>Hands a row to the targets.</summary>
+    public void Emit(Row row)
     {
         foreach (ref readonly var next in (wired ??= [.. Targets]).AsSpan())
             next.Operator.OnRow(next.Port, row);
     }
 
-    protected void Forward(long time)
+    /// <summary>Hands a watermark to the targets that want it.</summary>
+    public void Forward(long time)
     {
         foreach (var (target, port) in wired ??= [.. Targets])
         {
@@ -73,7 +75,7 @@ internal abstract class MergingOperator(int ports) : Operator
 
     public override bool UsesWatermarks => ports > 1;
 
-    protected int Ports => ports;
+    public bool HasOnePort => ports == 1;
 
     public override long HeldBytes => waitingBytes;
 

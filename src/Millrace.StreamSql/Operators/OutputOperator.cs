@@ -12,11 +12,14 @@ internal sealed class OutputOperator(string name, int ordinal, OutputItem[][] it
 
     public long NextNumber { get; private set; }
 
+    /// <summary>Whether anybody has asked for rows as JSON: then it pays to write them beforehand.</summary>
+    public bool WritesJson => output.HasWrittenJson;
+
     protected override void Process(int port, Row row)
     {
         frame.Sources[0] = row;
         frame.Time = row.Time;
-        output.Set(name, ordinal, NextNumber++, items[port], frame);
+        output.Set(name, ordinal, NextNumber++, items[port], frame, row.Json);
         sink.OnRow(output);
     }
 

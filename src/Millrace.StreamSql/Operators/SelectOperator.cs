@@ -121,6 +121,9 @@ internal sealed class SelectOperator : Operator, IWindowResults
     /// <summary>Rows come in order within each sub-stream only, so what can be forgotten is told by watermarks alone.</summary>
     public bool TakesRowsByKey { get; init; }
 
+    /// <summary>Results of windows say where they stand among others of their time: they are merged with those of other shards.</summary>
+    public bool KeepsRank { get; init; }
+
     public override bool UsesWatermarks => windows.Length > 0 || (TakesRowsByKey && analytics.Length > 0);
 
     public override long HeldBytes => windows.Sum(w => w.HeldBytes) + analytics.Sum(a => a.HeldBytes);
@@ -228,6 +231,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
 
         result.Time = row.Time;
         result.Event = row.Event;
+        result.Rank = row.Rank;
         EmitResult();
     }
 
@@ -326,6 +330,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
             next.Columns.CopyTo(result.Columns, 0);
             result.Time = row.Time;
             result.Event = row.Event;
+            result.Rank = row.Rank;
             EmitResult();
         }
     }
@@ -445,8 +450,11 @@ internal sealed class SelectOperator : Operator, IWindowResults
         var group = program.Group!;
         var row = windows.Length == 1 ? groupRow : new Row(groupRow.Columns.Length);
         row.Time = end;
+        var keyStart = keyOffset;
         for (var index = 0; index < group.Keys.Length; index++)
             row.Columns[index] = KeyWriter.Read(key, ref keyOffset);
+        if (KeepsRank)
+            row.Rank = new ResultRank(currentWindow, key, keyStart, keyOffset - keyStart);
         row.Columns[group.IdColumn] = group.Windows[currentWindow].Id;
         groupFrame.Error = null;
         group.Aggregates.Results(words, references, groupFrame, row.Columns.AsSpan(group.IdColumn + 1));
@@ -483,6 +491,7 @@ internal sealed class SelectOperator : Operator, IWindowResults
 
         result.Time = row.Time;
         result.Event = 0;
+        result.Rank = row.Rank;
         EmitResult();
     }
 
@@ -500,12 +509,26 @@ internal sealed class SelectOperator : Operator, IWindowResults
             writer.WriteBytes(System.Text.Encoding.Latin1.GetBytes(text));
     }
 
-    public override void Load(StateReader reader)
+    public override void Load(StateReader reader) => Load(reader, null);
+
+    /// <summary>Adds what was saved to what is there; of keyed state only the wanted keys.</summary>
+    /// <param name="filterOf">Gives the filter for state that is kept by a key; null: all is wanted.</param>
+    public void Load(StateReader reader, Func<Node[], KeyFilter>? filterOf)
     {
-        foreach (var analytic in analytics)
-            analytic.Load(reader);
-        foreach (var window in windows)
-            window.Load(reader);
+        for (var index = 0; index < analytics.Length; index++)
+        {
+            reader.Filter = filterOf?.Invoke(program.Analytics[index].PartitionBy);
+            analytics[index].Load(reader);
+        }
+
+        for (var index = 0; index < windows.Length; index++)
+        {
+            var plan = program.Group!.Windows[index];
+            reader.Filter = filterOf?.Invoke(plan.Kind == WindowKind.Session ? plan.SessionBy : program.Group.Keys);
+            windows[index].Load(reader);
+        }
+
+        reader.Filter = null;
         if (!program.IsDistinct)
             return;
         distinctTime = reader.ReadLong();

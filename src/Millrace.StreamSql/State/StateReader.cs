@@ -4,11 +4,19 @@ using Millrace.StreamSql.Values;
 
 namespace Millrace.StreamSql.State;
 
+/// <summary>Whether the state of a key is wanted.</summary>
+internal delegate bool KeyFilter(byte[] key);
+
 /// <summary>Reads what <see cref="StateWriter"/> wrote.</summary>
 /// <remarks>Lengths are checked against what the snapshot can hold, so that a damaged one fails instead of exhausting memory.</remarks>
 internal sealed class StateReader(Stream stream) : IDisposable
 {
     private readonly BinaryReader reader = new(stream, Encoding.UTF8, leaveOpen: true);
+
+    /// <summary>Which keys are wanted of the keyed state that is read; null: all. What belongs to others is read and dropped.</summary>
+    public KeyFilter? Filter { get; set; }
+
+    public bool Wants(ReadOnlySpan<byte> key) => Filter is null || Filter(key.ToArray());
 
     public byte ReadByte() => reader.ReadByte();
 

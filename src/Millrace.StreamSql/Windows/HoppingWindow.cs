@@ -295,11 +295,13 @@ internal sealed class HoppingWindow : Window
 
     public override void Load(StateReader reader)
     {
-        next = reader.ReadLong();
-        for (var count = reader.ReadCount(); count > 0; count--)
+        var end = reader.ReadLong();
+        var count = reader.ReadCount();
+        if (count > 0)
+            next = panes.Count == 0 ? end : Math.Min(next, end);
+        for (; count > 0; count--)
         {
-            var part = NewPane(reader.ReadLong());
-            panes.Add(part);
+            var part = PaneOf(reader.ReadLong());
             if (Aggregates.References > 0)
                 part.Values.MakeReferences();
             for (var shards = reader.ReadInt(); shards > 0; shards--)
@@ -307,10 +309,26 @@ internal sealed class HoppingWindow : Window
                 for (var groups = reader.ReadCount(); groups > 0; groups--)
                 {
                     var key = reader.ReadBytes();
+                    if (!reader.Wants(key))
+                    {
+                        Aggregates.Load(reader, new ulong[Aggregates.Words], new object?[Aggregates.References]);
+                        continue;
+                    }
+
                     var place = PlaceOf(part, key, KeyMap.HashOf(key));
                     Aggregates.Load(reader, part.Values.Words(place), part.Values.References(place));
                 }
             }
         }
+    }
+
+    private Pane PaneOf(long end)
+    {
+        var index = panes.FindIndex(p => p.End >= end);
+        if (index >= 0 && panes[index].End == end)
+            return panes[index];
+        var added = NewPane(end);
+        panes.Insert(index < 0 ? panes.Count : index, added);
+        return added;
     }
 }

@@ -255,12 +255,13 @@ internal sealed class SlidingCountWindow : Window
 
     public override void Load(StateReader reader)
     {
-        instant = reader.ReadLong();
+        const int unwanted = -1;
+        var saved = reader.ReadLong();
         var groups = new int[reader.ReadCount()];
         for (var index = 0; index < groups.Length; index++)
         {
             var key = reader.ReadBytes();
-            groups[index] = GroupOf(key, KeyMap.HashOf(key));
+            groups[index] = reader.Wants(key) ? GroupOf(key, KeyMap.HashOf(key)) : unwanted;
             var count = reader.ReadCount();
             _ = reader.ReadInt();
             for (; count > 0; count--)
@@ -270,18 +271,36 @@ internal sealed class SlidingCountWindow : Window
             }
         }
 
+        var all = new List<(long Time, int Group)>();
+        rows.ForEach((time, group) =>
+        {
+            all.Add((time, group));
+            return group;
+        });
+        while (rows.Count > 0)
+            rows.Remove();
         for (var count = reader.ReadCount(); count > 0; count--)
         {
             var time = reader.ReadLong() - size;
             var group = groups[reader.ReadInt()];
-            rows.Add(time, group);
-            live += CountOf(group)++ == 0 ? 1 : 0;
+            if (group == unwanted)
+                continue;
+            all.Add((time, group));
+            live += (CountOf(group)++ & ~TouchedFlag) == 0 ? 1 : 0;
         }
 
+        foreach (var (time, group) in all.OrderBy(r => r.Time))
+            rows.Add(time, group);
         for (var count = reader.ReadCount(); count > 0; count--)
         {
             var group = groups[reader.ReadInt()];
-            Touch(group, ref CountOf(group));
+            if (group != unwanted)
+                Touch(group, ref CountOf(group));
         }
+
+        // Where one part has begun an instant, it has begun for all.
+        instant = Math.Max(instant, saved);
+        if (touched.Count > 0)
+            Begin(instant);
     }
 }

@@ -361,26 +361,47 @@ internal sealed class SlidingWindow(AggregateSet aggregates, int partitions, IWi
 
     public override void Load(StateReader reader)
     {
-        instant = reader.ReadLong();
-        var count = reader.ReadCount();
-        var groups = new List<Group>(count);
-        for (var index = 0; index < count; index++)
+        var saved = reader.ReadLong();
+        var groups = new Group?[reader.ReadCount()];
+        for (var index = 0; index < groups.Length; index++)
         {
             var key = reader.ReadBytes();
-            var group = GroupOf(key, KeyMap.HashOf(key));
-            group.Rows.Load(reader);
-            groups.Add(group);
+            var rows = new MovingRows(Aggregates);
+            rows.Load(reader);
+            if (!reader.Wants(key))
+                continue;
+            groups[index] = GroupOf(key, KeyMap.HashOf(key));
+            groups[index]!.Rows = rows;
         }
 
-        count = reader.ReadCount();
-        for (var index = 0; index < count; index++)
-            leaving.Enqueue((reader.ReadLong(), groups[reader.ReadInt()]));
-        count = reader.ReadCount();
-        for (var index = 0; index < count; index++)
+        var isFirst = leaving.Count == 0;
+        for (var count = reader.ReadCount(); count > 0; count--)
         {
-            var group = groups[reader.ReadInt()];
-            group.Touched = instant;
+            var time = reader.ReadLong();
+            if (groups[reader.ReadInt()] is { } group)
+                leaving.Enqueue((time, group));
+        }
+
+        if (!isFirst)
+            SortLeaving();
+        for (var count = reader.ReadCount(); count > 0; count--)
+        {
+            if (groups[reader.ReadInt()] is not { } group)
+                continue;
+            group.Touched = saved;
             touched.Add(group);
         }
+
+        // Where one part has begun an instant, it has begun for all.
+        instant = Math.Max(instant, saved);
+        if (touched.Count > 0)
+            Begin(instant);
+    }
+
+    private void SortLeaving()
+    {
+        var ordered = leaving.OrderBy(l => l.Time).ToList();
+        leaving.Clear();
+        ordered.ForEach(leaving.Enqueue);
     }
 }

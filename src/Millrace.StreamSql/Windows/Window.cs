@@ -44,6 +44,7 @@ internal abstract class Window(AggregateSet aggregates, int partitions, IWindowR
 
     public abstract void Save(StateWriter writer);
 
+    /// <summary>Adds what was saved, of the wanted keys: the parts of a state with different keys may be loaded one after the other.</summary>
     public abstract void Load(StateReader reader);
 
     public abstract long HeldBytes { get; }
@@ -94,8 +95,6 @@ internal abstract class Window(AggregateSet aggregates, int partitions, IWindowR
 
     protected void Load(StateReader reader, GroupTable[] tables)
     {
-        foreach (var table in tables)
-            table.Clear();
         var saved = reader.ReadInt();
         var scratch = new GroupTable(aggregates);
         for (var index = 0; index < saved; index++)
@@ -104,7 +103,8 @@ internal abstract class Window(AggregateSet aggregates, int partitions, IWindowR
             for (var group = 0; group < scratch.Count; group++)
             {
                 var key = scratch.Keys.KeyAt(group);
-                tables[KeyMap.HashOf(key) % (uint)tables.Length].Merge(key, scratch.Words(group), scratch.References(group));
+                if (reader.Wants(key))
+                    tables[KeyMap.HashOf(key) % (uint)tables.Length].Merge(key, scratch.Words(group), scratch.References(group));
             }
         }
     }
@@ -182,9 +182,9 @@ internal sealed class TumblingWindow(AggregateSet aggregates, int partitions, IW
 
     public override void Load(StateReader reader)
     {
-        open = reader.ReadBool();
-        if (!open)
+        if (!reader.ReadBool())
             return;
+        open = true;
         end = reader.ReadLong();
         tables ??= NewTables();
         Load(reader, tables);
@@ -290,8 +290,6 @@ internal sealed class SessionWindow(
 
     public override void Load(StateReader reader)
     {
-        sessions.Clear();
-        closing.Clear();
         var count = reader.ReadCount();
         for (var index = 0; index < count; index++)
         {
@@ -303,6 +301,8 @@ internal sealed class SessionWindow(
                 Groups = new GroupTable(Aggregates),
             };
             session.Groups.Load(reader);
+            if (!reader.Wants(session.Key))
+                continue;
             sessions.Add(NameOf(session.Key), session);
             closing.Enqueue(session, (EndOf(session), number++));
         }
