@@ -21,9 +21,13 @@ internal sealed class JobBench : IAsyncDisposable
     private CancellationTokenSource _leaving = new();
     private Task _running = Task.CompletedTask;
 
+    private readonly TimeProvider _time;
+
     /// <param name="clock">Stamps the readings; null: the system's.</param>
-    public JobBench(ManualTime? clock = null)
+    /// <param name="jobsToo">The jobs wait by that clock as well.</param>
+    public JobBench(ManualTime? clock = null, bool jobsToo = false)
     {
+        _time = jobsToo && clock is not null ? clock : TimeProvider.System;
         Clock = clock ?? new ManualTime();
         Log = new MemoryLog(4, clock);
         _database = SqliteDatabase.Open(Folder["registry.db"]);
@@ -57,6 +61,7 @@ internal sealed class JobBench : IAsyncDisposable
         Folder = Folder["jobs"],
         Folders = new AllowedFolders(Folder["files"], []),
         Functions = Functions,
+        Time = _time,
         Logs = NullLoggerFactory.Instance,
         OutboxBytesMax = OutboxBytesMax,
         SnapshotEvery = TimeSpan.FromMilliseconds(50),

@@ -1,13 +1,9 @@
-using System.Data.Common;
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Data.Sqlite;
 using Millrace.Testing;
-using MySql.Data.MySqlClient;
-using Npgsql;
 
 namespace Millrace.SystemTests;
 
@@ -196,7 +192,7 @@ public sealed class JobTests
         var inFiles = Directory.GetFiles(folder["data/files"], "rows.*.jsonl*").SelectMany(File.ReadLines).Select(line => JsonElement.Parse(line).GetProperty("n").GetInt64());
         Assert.Equal(expected, (await ServerCalls.DumpAsync(folder["data"])).Select(line => line.GetProperty("payload").GetProperty("n").GetInt64()).Order());
         Assert.Equal(expected, inFiles.Order());
-        Assert.Equal(expected, (await table.NumbersAsync(folder["data/files/rows.db"])).Order());
+        Assert.Equal(expected, (await table.ReadAsync(folder["data/files/rows.db"], row => Convert.ToInt64(row["n"], CultureInfo.InvariantCulture))).Order());
         Assert.Equal(expected, receiver.Numbers().Order());
         Assert.All(receiver.All.GroupBy(r => r.Key), repeats => Assert.Single(repeats.Select(r => r.Body).Distinct()));
     }
@@ -212,61 +208,4 @@ public sealed class JobTests
             w = new { kind = "webhook", url = receiver.Url, batchRows = 70, batchMs = 20 },
         },
     };
-
-    /// <summary>A table of this test alone, in a file below the data folder or on a server that ./test.sh has started.</summary>
-    private sealed class ResultTable(string provider, string connection, string name) : IAsyncDisposable
-    {
-        static ResultTable() => SQLitePCL.raw.SetProvider(new SQLitePCL.SQLite3Provider_e_sqlite3());
-
-        public string Provider => provider;
-
-        public string Connection => connection;
-
-        public string Name => name;
-
-        public static Task<ResultTable> MakeAsync(string provider)
-        {
-            var name = $"rows_{Guid.NewGuid():N}";
-            if (provider == "sqlite")
-                return Task.FromResult(new ResultTable(provider, "rows.db", name));
-            var setting = provider == "mysql" ? "MILLRACE_TEST_MARIADB" : "MILLRACE_TEST_POSTGRES";
-            var connection = Environment.GetEnvironmentVariable(setting);
-            Assert.SkipUnless(!string.IsNullOrEmpty(connection), $"{setting} names no server; ./test.sh starts one where it is installed");
-            return Task.FromResult(new ResultTable(provider, connection, name));
-        }
-
-        public async Task<List<long>> NumbersAsync(string file)
-        {
-            await using var opened = await OpenAsync(file);
-            await using var command = opened.CreateCommand();
-            command.CommandText = $"SELECT n FROM {name}";
-            await using var reader = await command.ExecuteReaderAsync();
-            List<long> numbers = [];
-            while (await reader.ReadAsync())
-                numbers.Add(Convert.ToInt64(reader.GetValue(0), CultureInfo.InvariantCulture));
-            return numbers;
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            if (provider == "sqlite")
-                return;
-            await using var opened = await OpenAsync("");
-            await using var command = opened.CreateCommand();
-            command.CommandText = $"DROP TABLE IF EXISTS {name}";
-            await command.ExecuteNonQueryAsync();
-        }
-
-        private async Task<DbConnection> OpenAsync(string file)
-        {
-            DbConnection opened = provider switch
-            {
-                "sqlite" => new SqliteConnection($"Data Source={file}"),
-                "mysql" => new MySqlConnection(connection),
-                _ => new NpgsqlConnection(connection),
-            };
-            await opened.OpenAsync();
-            return opened;
-        }
-    }
 }

@@ -34,14 +34,14 @@ internal sealed class BatchRun(
     private readonly MemoryGauge _memory = new(services.Time);
     private CompiledQuery _query = null!;
     private RecordedRun? _run;
-    private JobOutputs _outputs = null!;
+    private volatile JobOutputs _outputs = null!;
     private BatchBooks _books = null!;
     private (long From, long To) _next;
     private PositionVector _needed = services.Log.Durable.Copy();
     private JobStatus _status = JobStatus.Stopped(version) with { State = JobState.Starting };
 
     /// <inheritdoc/>
-    public JobStatus Status => Volatile.Read(ref _status);
+    public JobStatus Status => _outputs is { } outputs ? Volatile.Read(ref _status) with { Outputs = outputs.Status } : Volatile.Read(ref _status);
 
     /// <inheritdoc/>
     public async Task RunAsync(CancellationToken stopping)

@@ -51,7 +51,7 @@ internal sealed class JobRun(
 
     private readonly MemoryGauge _memory = new(services.Time);
     private QueryExecution _execution = null!;
-    private JobOutputs _outputs = null!;
+    private volatile JobOutputs _outputs = null!;
     private EventFeed _feed = null!;
     private ILogReader _reader = null!;
     private IReadOnlyCollection<string> _savedReferences = [];
@@ -74,7 +74,7 @@ internal sealed class JobRun(
     private JobStatus _status = JobStatus.Stopped(version) with { State = JobState.Starting };
 
     /// <inheritdoc/>
-    public JobStatus Status => Volatile.Read(ref _status);
+    public JobStatus Status => _outputs is { } outputs ? Volatile.Read(ref _status) with { Outputs = outputs.Status } : Volatile.Read(ref _status);
 
     /// <summary>Smallest position at which this life began to read; a test proves that a restart reads no further back than its snapshot.</summary>
     public PositionVector? BeganAt { get; private set; }

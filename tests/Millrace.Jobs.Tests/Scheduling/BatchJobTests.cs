@@ -107,6 +107,29 @@ public sealed class BatchJobTests
         Assert.Equal(["north", "south-east"], bench.Lines("rows.jsonl").Select(l => l.GetProperty("site").GetString()));
     }
 
+    [Fact]
+    public async Task Between_runs_the_status_tells_how_the_outputs_are_doing_now()
+    {
+        var clock = new ManualTime();
+        await using var bench = new JobBench(clock, jobsToo: true);
+        await SendHourAsync(bench, 1);
+        await SendHourAsync(bench, 2);
+        await bench.PutAsync("hourly", Hourly);
+
+        // The output waits a moment for more rows; the job looks again half a minute later, which does not come.
+        var begun = clock.GetUtcNow();
+        await JobBench.UntilAsync(
+            () =>
+            {
+                if (clock.GetUtcNow() < begun.AddSeconds(10))
+                    clock.Advance(TimeSpan.FromMilliseconds(20));
+                return bench.Lines("rows.jsonl").Count;
+            },
+            n => n > 0);
+
+        await JobBench.UntilAsync(() => bench.Host.Find(0, "hourly")!.Status.Outputs[0].Delivery!.PendingRows, rows => rows == 0);
+    }
+
     [Theory]
     [InlineData("\"schedule\":\"every hour\"", "2 fields")]
     [InlineData("\"schedule\":\"0 * * * *\",\"tz\":\"Atlantis\"", "Atlantis")]
