@@ -31,6 +31,9 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
     /// <summary>Events that wait at most: enough for two reads from memory, few enough to stay in the nearest cache.</summary>
     private const int PendingMax = 8;
 
+    /// <summary>As much of events and made texts as can have gone into the state since the last look at its size.</summary>
+    private const int MemoryCheckBytes = 32 * 1024 * 1024;
+
     private readonly CompiledQuery query;
     private readonly ScriptPlan plan;
     private readonly IQuerySink sink;
@@ -47,6 +50,8 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
     private long events;
     private long checkedEvents;
     private long bad;
+    private long pushedBytes;
+    private long checkedBytes = MadeBytes.Total;
     private EventOrigin current;
     private byte[] currentPayload = [];
     private int currentStart;
@@ -237,6 +242,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
     private void Collect(int input, long arrivalTicks, ReadOnlySpan<byte> payload, in EventProperties properties)
     {
         var origin = new EventOrigin { Number = ++events, Arrival = arrivalTicks, Partition = properties.Partition, Device = properties.DeviceId };
+        pushedBytes += payload.Length;
         if (!batched!.Add(input, origin, payload))
             return;
         batched.Turn();
@@ -245,7 +251,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
 
     private void CheckMemoryOfBatches()
     {
-        if (events - checkedEvents < MemoryCheckEvents)
+        if (events - checkedEvents < MemoryCheckEvents && !MayHaveGrown)
             return;
         checkedEvents = events;
         CheckMemory();
@@ -294,9 +300,12 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
             }
         }
 
-        if (events % MemoryCheckEvents == 0)
+        pushedBytes += next.Length;
+        if (events % MemoryCheckEvents == 0 || MayHaveGrown)
             CheckMemory();
     }
+
+    private bool MayHaveGrown => pushedBytes + MadeBytes.Total - checkedBytes > MemoryCheckBytes;
 
     /// <summary>From here on a failing row of this event is a dead letter with this payload.</summary>
     private void BeginEvent(in EventOrigin origin, byte[] payload, int start, int length)
@@ -313,6 +322,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
 
     private void CheckMemory()
     {
+        checkedBytes = pushedBytes + MadeBytes.Total;
         var limit = query.Options.MemoryLimitBytes;
         if (limit <= 0)
             return;

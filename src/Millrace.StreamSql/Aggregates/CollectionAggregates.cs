@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using Millrace.StreamSql.Expressions;
 using Millrace.StreamSql.Json;
 using Millrace.StreamSql.State;
@@ -69,10 +70,17 @@ internal sealed class CollectAggregate : ListAggregate
 {
     public override void Result(ReadOnlySpan<ulong> words, ReadOnlySpan<object?> references, Frame frame, out Value result)
     {
+        var values = Values(references);
+        result = Value.Null;
+        long bytes = 0;
+        foreach (ref readonly var value in CollectionsMarshal.AsSpan(values))
+            bytes += value.IsSlice ? value.Length : 0;
+        if (!frame.MayMake(bytes))
+            return;
         var target = new JsonBuffer();
         target.Add((byte)'[');
         var first = true;
-        foreach (var value in Values(references))
+        foreach (var value in values)
         {
             if (!first)
                 target.Add((byte)',');
@@ -101,15 +109,25 @@ internal sealed class StringAggregate : ListAggregate
             return;
         }
 
+        result = Value.Null;
         var target = new JsonBuffer();
         for (var index = 0; index < list.Count; index += 2)
         {
-            if (index > 0 && list[index + 1].IsText)
-                target.Add(Conversion.TextBytes(list[index + 1]));
             _ = Conversion.TryRead(list[index], out var read);
-            target.Add(Conversion.ToText(read).Span);
+            var text = Conversion.ToText(read).Span;
+            var separator = index > 0 && list[index + 1].IsText ? Conversion.TextBytes(list[index + 1]) : default;
+            if (target.Length + (long)separator.Length + text.Length > MadeBytes.TextMax)
+            {
+                frame.Fail(MadeBytes.TextTooLong);
+                return;
+            }
+
+            target.Add(separator);
+            target.Add(text);
         }
 
+        if (!frame.MayMakeText(target.Length))
+            return;
         result = Value.OfBytes(Kind.Text, target.ToArray());
     }
 }
@@ -298,6 +316,9 @@ internal sealed class TopAggregate(long limit, bool[] descending, bool asArray) 
             return;
         }
 
+        result = Value.Null;
+        if (!frame.MayMake(list.Sum(e => (long)e.Value.HeldBytes)))
+            return;
         var target = new JsonBuffer();
         target.Add((byte)'[');
         for (var index = 0; index < list.Count; index++)

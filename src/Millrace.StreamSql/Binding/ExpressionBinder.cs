@@ -236,7 +236,7 @@ internal sealed class ExpressionBinder(FunctionRegistry? functions, List<(int Po
 
     private LikeNode BindLike(LikeExpr like, Place place)
     {
-        if (like.Escape is LiteralExpr { Value.Kind: Kind.Text, Text.Length: not 1 } escape)
+        if (like.Escape is LiteralExpr { Value.Kind: Kind.Text } escape && Characters.Count(escape.Value.Span) != 1)
             Error(escape.Position, "ESCAPE needs one character");
         return new LikeNode(
             Bind(like.Operand, place), Bind(like.Pattern, place), like.Escape is null ? null : Bind(like.Escape, place), like.Negated);

@@ -86,6 +86,31 @@ internal sealed class Row
     }
 }
 
+/// <summary>How much expressions may make: what a query multiplies must not take the memory.</summary>
+internal static class MadeBytes
+{
+    /// <summary>Longest text, in bytes of UTF-8.</summary>
+    public const int TextMax = 16 * 1024 * 1024;
+
+    /// <summary>Longest result row, and most that is made on the way to one.</summary>
+    public const int RowMax = 4 * TextMax;
+
+    public const string TextTooLong = "a text becomes longer than 16 MiB";
+
+    private const int Small = 4096;
+
+    private static long total;
+
+    /// <summary>All that was made in this process, short texts left out: when it has grown, somebody's state may have.</summary>
+    public static long Total => Volatile.Read(ref total);
+
+    public static void Count(long bytes)
+    {
+        if (bytes >= Small)
+            Interlocked.Add(ref total, bytes);
+    }
+}
+
 /// <summary>What an expression sees: the rows of its sources, and where it reports that it cannot be evaluated.</summary>
 internal sealed class Frame
 {
@@ -94,10 +119,44 @@ internal sealed class Frame
     /// <summary>System.Timestamp() in ticks.</summary>
     public long Time;
 
-    /// <summary>Why the row cannot be evaluated; the first reason stays.</summary>
-    public string? Error;
+    private string? error;
+    private long made;
 
-    public void Fail(string reason) => Error ??= reason;
+    /// <summary>Why the row cannot be evaluated; the first reason stays. Setting it to null begins another evaluation.</summary>
+    public string? Error
+    {
+        get => error;
+        set
+        {
+            error = value;
+            made = 0;
+        }
+    }
+
+    public void Fail(string reason) => error ??= reason;
+
+    /// <summary>Asked before a text is made; false, with a reason, when the text or all that the row has made is too long.</summary>
+    public bool MayMakeText(long bytes)
+    {
+        if (bytes <= MadeBytes.TextMax)
+            return MayMake(bytes);
+        Fail(MadeBytes.TextTooLong);
+        return false;
+    }
+
+    /// <summary>The same for records, arrays and whatever else has no limit of its own.</summary>
+    public bool MayMake(long bytes)
+    {
+        made += bytes;
+        if (made > MadeBytes.RowMax)
+        {
+            Fail("the texts, records and arrays made for one row become longer than 64 MiB");
+            return false;
+        }
+
+        MadeBytes.Count(bytes);
+        return true;
+    }
 
     /// <summary>Whoever evaluates calls <see cref="ForgetNumber"/> with every row.</summary>
     public bool RemembersNumber { get; init; }

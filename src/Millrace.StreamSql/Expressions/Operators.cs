@@ -1,3 +1,4 @@
+using System.Text;
 using Millrace.StreamSql.Json;
 using Millrace.StreamSql.Values;
 
@@ -33,7 +34,7 @@ internal sealed class ArithmeticNode(Arithmetic operation, Node left, Node right
             return;
         if (operation == Arithmetic.Add && a.IsText && b.IsText)
         {
-            result = Concatenate(Conversion.TextBytes(a), Conversion.TextBytes(b));
+            result = Concatenate(frame, Conversion.TextBytes(a), Conversion.TextBytes(b));
             return;
         }
 
@@ -51,8 +52,10 @@ internal sealed class ArithmeticNode(Arithmetic operation, Node left, Node right
 
     private static double AsDouble(in Value value) => value.Kind == Kind.Bigint ? value.Bits : value.Double;
 
-    private static Value Concatenate(ReadOnlySpan<byte> a, ReadOnlySpan<byte> b)
+    private static Value Concatenate(Frame frame, ReadOnlySpan<byte> a, ReadOnlySpan<byte> b)
     {
+        if (!frame.MayMakeText((long)a.Length + b.Length))
+            return Value.Null;
         var joined = new byte[a.Length + b.Length];
         a.CopyTo(joined);
         b.CopyTo(joined.AsSpan(a.Length));
@@ -312,11 +315,21 @@ internal sealed class LikeNode(Node operand, Node pattern, Node? escape, bool ne
     // A literal pattern is taken apart once.
     private readonly LikePattern? fixedPattern =
         pattern is ConstantNode { Value.Kind: Kind.Text } p && escape is null or ConstantNode
-            ? LikePattern.Parse(Conversion.ToClrString(p.Value), EscapeOf(escape))
+            ? LikePattern.Parse(p.Value.Span, escape is ConstantNode { Value.IsText: true } e ? EscapeOf(e.Value) : null)
             : null;
 
-    private static char? EscapeOf(Node? escape)
-        => escape is ConstantNode { Value.IsText: true } e && Conversion.ToClrString(e.Value) is { Length: 1 } text ? text[0] : null;
+    /// <summary>The escape character; null when it is not one character.</summary>
+    private static Rune? EscapeOf(in Value value)
+    {
+        var text = TextOf(value);
+        return text.Length > 0 && Characters.Next(ref text) is var first && text.Length == 0 ? first : null;
+    }
+
+    private static ReadOnlySpan<byte> TextOf(in Value value)
+    {
+        _ = Conversion.TryRead(value, out var read);
+        return Conversion.ToText(read).Span;
+    }
 
     public override Truth Test(Frame frame)
     {
@@ -329,19 +342,19 @@ internal sealed class LikeNode(Node operand, Node pattern, Node? escape, bool ne
             pattern.Evaluate(frame, out var wanted);
             if (wanted.IsNull)
                 return Truth.Unknown;
-            char? escapeChar = null;
+            Rune? escapeRune = null;
             if (escape is not null)
             {
                 escape.Evaluate(frame, out var e);
                 if (e.IsNull)
                     return Truth.Unknown;
-                escapeChar = Conversion.ToClrString(e) is { Length: 1 } text ? text[0] : null;
+                escapeRune = EscapeOf(e);
             }
 
-            like = LikePattern.Parse(Conversion.ToClrString(wanted), escapeChar);
+            like = LikePattern.Parse(TextOf(wanted), escapeRune);
         }
 
-        return like.IsMatch(Conversion.ToClrString(value)) != negated ? Truth.True : Truth.False;
+        return like.IsMatch(TextOf(value)) != negated ? Truth.True : Truth.False;
     }
 }
 
@@ -410,6 +423,6 @@ internal sealed class RecordNode(OutputItem[] items) : Node
     {
         var target = new JsonBuffer();
         OutputItem.Write(target, items, frame, writeNulls: true);
-        result = Value.OfBytes(Kind.Record, target.ToArray());
+        result = frame.MayMake(target.Length) ? Value.OfBytes(Kind.Record, target.ToArray()) : Value.Null;
     }
 }

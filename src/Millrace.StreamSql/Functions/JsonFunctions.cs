@@ -135,6 +135,8 @@ internal static class JsonFunctions
 
         var target = new JsonBuffer();
         Rewrite(target, root, steps, 0, arguments[2], append);
+        if (!frame.MayMakeText(target.Length))
+            return;
         result = Value.OfBytes(arguments[0].IsText ? Kind.Text : root.Kind, target.ToArray());
     }
 

@@ -1,43 +1,15 @@
 using System.Globalization;
-using System.Text;
-using System.Text.RegularExpressions;
 using Millrace.StreamSql.Expressions;
 using Millrace.StreamSql.Json;
 using Millrace.StreamSql.Values;
 
 namespace Millrace.StreamSql.Functions;
 
-/// <summary>String, mathematical, NULL, array and record functions by name.</summary>
+/// <summary>Mathematical, type, array and record functions by name, and the way to all others.</summary>
 internal static class ScalarFunctions
 {
-    /// <summary>Longest text that REPLICATE, SPACE and CONCAT may make: a slip in a query must not take the memory.</summary>
-    private const int TextMax = 16 * 1024 * 1024;
-
     private static readonly Dictionary<string, ScalarFunction> ByName = new(StringComparer.OrdinalIgnoreCase)
     {
-        ["CONCAT"] = new(1, int.MaxValue, true, Concat),
-        ["CONCAT_WS"] = new(2, int.MaxValue, true, ConcatWithSeparator),
-        ["LEN"] = Text(1, 1, t => Value.Of((long)t[0].TrimEnd(' ').Length)),
-        ["LOWER"] = Text(1, 1, t => Value.Of(t[0].ToLowerInvariant())),
-        ["UPPER"] = Text(1, 1, t => Value.Of(t[0].ToUpperInvariant())),
-        ["SUBSTRING"] = new(3, 3, false, Substring),
-        ["REPLACE"] = Text(3, 3, t => Value.Of(t[1].Length == 0 ? t[0] : t[0].Replace(t[1], t[2], StringComparison.Ordinal))),
-        ["CHARINDEX"] = new(2, 3, false, CharIndex),
-        ["LTRIM"] = Text(1, 1, t => Value.Of(t[0].TrimStart(' '))),
-        ["RTRIM"] = Text(1, 1, t => Value.Of(t[0].TrimEnd(' '))),
-        ["TRIM"] = Text(1, 1, t => Value.Of(t[0].Trim(' '))),
-        ["LEFT"] = new(2, 2, false, Left),
-        ["RIGHT"] = new(2, 2, false, Right),
-        ["PATINDEX"] = Text(2, 2, t => Value.Of((long)LikePattern.PositionOf(t[0], t[1]))),
-        ["REGEXMATCH"] = new(2, 2, false, RegexMatch),
-        ["REPLICATE"] = new(2, 2, false, Replicate),
-        ["REVERSE"] = Text(1, 1, t => Value.Of(Reverse(t[0]))),
-        ["SPACE"] = new(1, 1, false, Space),
-        ["STUFF"] = new(4, 4, true, Stuff),
-        ["TRANSLATE"] = new(3, 3, false, Translate),
-        ["NCHAR"] = new(1, 1, false, NChar),
-        ["UNICODE"] = Text(1, 1, t => t[0].Length == 0 ? Value.Null : Value.Of((long)FirstCode(t[0]))),
-
         ["ABS"] = new(1, 1, false, Abs),
         ["CEILING"] = new(1, 1, false, (Frame f, ReadOnlySpan<Value> a, out Value r) => KeepWhole(f, a[0], Math.Ceiling, out r)),
         ["FLOOR"] = new(1, 1, false, (Frame f, ReadOnlySpan<Value> a, out Value r) => KeepWhole(f, a[0], Math.Floor, out r)),
@@ -70,18 +42,10 @@ internal static class ScalarFunctions
 
     public static bool TryGet(string name, out ScalarFunction function)
         => ByName.TryGetValue(name, out function!)
+            || TextFunctions.ByName.TryGetValue(name, out function!)
             || DateFunctions.ByName.TryGetValue(name, out function!)
             || JsonFunctions.ByName.TryGetValue(name, out function!)
             || GeoFunctions.ByName.TryGetValue(name, out function!);
-
-    private static ScalarFunction Text(int least, int most, Func<string[], Value> body)
-        => new(least, most, false, (Frame frame, ReadOnlySpan<Value> arguments, out Value result) =>
-        {
-            var texts = new string[arguments.Length];
-            for (var index = 0; index < texts.Length; index++)
-                texts[index] = Conversion.ToClrString(arguments[index]);
-            result = body(texts);
-        });
 
     private static ScalarFunction Float(Func<double, double> body)
         => new(1, 1, false, (Frame frame, ReadOnlySpan<Value> arguments, out Value result) =>
@@ -135,195 +99,6 @@ internal static class ScalarFunctions
 
         number = whole.Bits;
         return true;
-    }
-
-    private static void Concat(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        var text = new StringBuilder();
-        foreach (ref readonly var argument in arguments)
-        {
-            if (!argument.IsNull)
-                text.Append(Conversion.ToClrString(argument));
-        }
-
-        result = Bounded(frame, text);
-    }
-
-    private static void ConcatWithSeparator(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        var separator = arguments[0].IsNull ? "" : Conversion.ToClrString(arguments[0]);
-        var text = new StringBuilder();
-        var any = false;
-        foreach (ref readonly var argument in arguments[1..])
-        {
-            if (argument.IsNull)
-                continue;
-            if (any)
-                text.Append(separator);
-            any = true;
-            text.Append(Conversion.ToClrString(argument));
-        }
-
-        result = Bounded(frame, text);
-    }
-
-    private static Value Bounded(Frame frame, StringBuilder text)
-    {
-        if (text.Length <= TextMax)
-            return Value.Of(text.ToString());
-        frame.Fail("a text becomes longer than 16 MiB");
-        return Value.Null;
-    }
-
-    private static void Substring(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        result = Value.Null;
-        if (!TryLong(frame, arguments[1], out var start) || !TryLong(frame, arguments[2], out var length))
-            return;
-        if (length < 0)
-        {
-            frame.Fail("SUBSTRING with a negative length");
-            return;
-        }
-
-        var text = Conversion.ToClrString(arguments[0]);
-        var from = Math.Max(1, start);
-        var to = Int128.Min((Int128)start + length, text.Length + 1);
-        result = Value.Of(from < to ? text[(int)(from - 1)..(int)(to - 1)] : "");
-    }
-
-    private static void CharIndex(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        result = Value.Null;
-        long start = 1;
-        if (arguments.Length == 3 && !TryLong(frame, arguments[2], out start))
-            return;
-        var find = Conversion.ToClrString(arguments[0]);
-        var text = Conversion.ToClrString(arguments[1]);
-        start = Math.Max(1, start);
-        if (find.Length == 0 || start > text.Length)
-            result = Value.Of(0L);
-        else
-            result = Value.Of(text.IndexOf(find, (int)start - 1, StringComparison.Ordinal) + 1L);
-    }
-
-    private static void Left(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-        => Side(frame, arguments, (text, count) => text[..count], out result);
-
-    private static void Right(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-        => Side(frame, arguments, (text, count) => text[^count..], out result);
-
-    private static void Side(Frame frame, ReadOnlySpan<Value> arguments, Func<string, int, string> cut, out Value result)
-    {
-        result = Value.Null;
-        if (!TryLong(frame, arguments[1], out var count))
-            return;
-        if (count < 0)
-        {
-            frame.Fail("LEFT or RIGHT with a negative length");
-            return;
-        }
-
-        var text = Conversion.ToClrString(arguments[0]);
-        result = Value.Of(cut(text, (int)Math.Min(count, text.Length)));
-    }
-
-    private static void RegexMatch(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        result = Value.Null;
-        try
-        {
-            var match = Regex.Match(
-                Conversion.ToClrString(arguments[0]),
-                Conversion.ToClrString(arguments[1]),
-                RegexOptions.IgnoreCase | RegexOptions.ECMAScript | RegexOptions.CultureInvariant,
-                TimeSpan.FromMilliseconds(250));
-            result = Value.Of(match.Success ? match.Index + 1L : 0L);
-        }
-        catch (RegexMatchTimeoutException)
-        {
-            frame.Fail("REGEXMATCH took longer than 250 ms");
-        }
-        catch (ArgumentException)
-        {
-            frame.Fail("REGEXMATCH with a pattern that is no regular expression");
-        }
-    }
-
-    private static void Replicate(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        result = Value.Null;
-        if (!TryLong(frame, arguments[1], out var count) || count < 0)
-            return;
-        var text = Conversion.ToClrString(arguments[0]);
-        if ((Int128)text.Length * count > TextMax)
-            frame.Fail("a text becomes longer than 16 MiB");
-        else
-            result = Value.Of(new StringBuilder().Insert(0, text, text.Length == 0 ? 0 : (int)count).ToString());
-    }
-
-    private static int FirstCode(string text)
-        => text.Length > 1 && char.IsSurrogatePair(text[0], text[1]) ? char.ConvertToUtf32(text[0], text[1]) : text[0];
-
-    private static string Reverse(string text)
-    {
-        var characters = text.EnumerateRunes().Reverse().Select(r => r.ToString());
-        return string.Concat(characters);
-    }
-
-    private static void Space(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        result = Value.Null;
-        if (!TryLong(frame, arguments[0], out var count) || count < 0)
-            return;
-        if (count > TextMax)
-            frame.Fail("a text becomes longer than 16 MiB");
-        else
-            result = Value.Of(new string(' ', (int)count));
-    }
-
-    private static void Stuff(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        result = Value.Null;
-        if (arguments[0].IsNull || arguments[1].IsNull || arguments[2].IsNull || arguments[3].IsNull)
-            return;
-        if (!TryLong(frame, arguments[1], out var start) || !TryLong(frame, arguments[2], out var length))
-            return;
-        var text = Conversion.ToClrString(arguments[0]);
-        if (start < 1 || start > text.Length || length < 0)
-            return;
-        var from = (int)start - 1;
-        var count = (int)Math.Min(length, text.Length - from);
-        result = Value.Of(string.Concat(text.AsSpan(0, from), Conversion.ToClrString(arguments[3]), text.AsSpan(from + count)));
-    }
-
-    private static void Translate(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        result = Value.Null;
-        var from = Conversion.ToClrString(arguments[1]);
-        var to = Conversion.ToClrString(arguments[2]);
-        if (from.Length != to.Length)
-        {
-            frame.Fail("TRANSLATE with sets of different length");
-            return;
-        }
-
-        var text = Conversion.ToClrString(arguments[0]).ToCharArray();
-        for (var index = 0; index < text.Length; index++)
-        {
-            var at = from.IndexOf(text[index], StringComparison.Ordinal);
-            if (at >= 0)
-                text[index] = to[at];
-        }
-
-        result = Value.Of(new string(text));
-    }
-
-    private static void NChar(Frame frame, ReadOnlySpan<Value> arguments, out Value result)
-    {
-        result = Value.Null;
-        if (TryLong(frame, arguments[0], out var code) && Rune.IsValid((int)Math.Clamp(code, -1, int.MaxValue)))
-            result = Value.Of(new Rune((int)code).ToString());
     }
 
     private static void Abs(Frame frame, ReadOnlySpan<Value> arguments, out Value result)

@@ -217,6 +217,7 @@ internal sealed class MatchOperator : Operator
         SetSources(plan.Assignment.Rows.Count);
         frame.Sources[^1] = row;
         frame.Time = row.Time;
+        frame.Error = null;
         return condition.Test(frame) == Truth.True && frame.Error is null;
     }
 

@@ -210,6 +210,7 @@ internal sealed class UnionOperator : MergingOperator
     {
         frame.Sources[0] = row;
         frame.Time = row.Time;
+        frame.Error = null;
         for (var index = 0; index < result.Columns.Length; index++)
             columns[port][index].Evaluate(frame, out result.Columns[index]);
         result.Time = row.Time;

@@ -19,6 +19,7 @@ internal sealed class OutputOperator(string name, int ordinal, OutputItem[][] it
     {
         frame.Sources[0] = row;
         frame.Time = row.Time;
+        frame.Error = null;
         output.Set(name, ordinal, NextNumber++, items[port], frame, row.Json);
         sink.OnRow(output);
     }

@@ -62,6 +62,8 @@ internal sealed class SelectProgram
 /// <summary>WHERE, analytic functions, GROUP BY, HAVING and projection of one SELECT. Hot.</summary>
 internal sealed class SelectOperator : Operator, IWindowResults
 {
+    private const string RowTooLong = "a row becomes longer than 64 MiB";
+
     private readonly SelectProgram program;
     private readonly QueryIdentity query;
     private readonly IFailureSink failures;
@@ -240,13 +242,19 @@ internal sealed class SelectOperator : Operator, IWindowResults
     {
         var columns = program.Columns;
         var target = result.Columns;
+        long bytes = 0;
         for (var index = 0; index < columns.Length; index++)
         {
             if (columns[index] is ColumnNode column)
                 target[index] = from.Sources[column.Source].Columns[column.Column];
             else
                 columns[index].Evaluate(from, out target[index]);
+            if (target[index].IsSlice)
+                bytes += target[index].Length;
         }
+
+        if (bytes > MadeBytes.RowMax)
+            from.Fail(RowTooLong);
     }
 
     private void EmitResult()
@@ -397,8 +405,16 @@ internal sealed class SelectOperator : Operator, IWindowResults
         else
         {
             row.Columns = new Value[program.Columns.Length];
+            long bytes = 0;
             for (var index = 0; index < row.Columns.Length; index++)
+            {
                 program.Columns[index].Evaluate(frame, out row.Columns[index]);
+                if (row.Columns[index].IsSlice)
+                    bytes += row.Columns[index].Length;
+            }
+
+            if (bytes > MadeBytes.RowMax)
+                frame.Fail(RowTooLong);
         }
 
         pending.Add(row);

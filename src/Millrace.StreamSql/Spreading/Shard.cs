@@ -62,6 +62,7 @@ internal sealed class Shard : IFailureSink
             {
                 frame.Sources[0] = row;
                 frame.Time = row.Time;
+                frame.Error = null;
                 OutputItem.Write(json, items, frame, writeNulls: true);
             }
 
