@@ -53,7 +53,19 @@ internal static class OverHistory
             Console.WriteLine($"{name,-32} {readings / mine,10:N0}/s {(duck is null ? "" : $"{readings / its:N0}/s"),12} {(duck is null ? "" : $"{its / mine:0.00}"),6} {rows,12:N0}");
         }
 
+        var alone = Enumerable.Range(0, rounds + 1).Select(_ => Replay(folder, readings)).Skip(1).Order().ToList();
+        Console.WriteLine($"{"of it reading in order alone",-32} {readings / alone[rounds / 2],10:N0}/s");
         Directory.Delete(folder, recursive: true);
+    }
+
+    /// <summary>Processor seconds of giving two fields of all readings in order of arrival.</summary>
+    private static double Replay(string folder, int readings)
+    {
+        using var self = Process.GetCurrentProcess();
+        var before = self.TotalProcessorTime;
+        var count = new ArchiveReader(folder).Replay(new ReplayRange { Fields = new WantedFields([["id"], ["left"], ["used"]], InPieces: true) }).Count();
+        self.Refresh();
+        return count == readings ? (self.TotalProcessorTime - before).TotalSeconds : throw new InvalidOperationException($"{count} of {readings} readings came");
     }
 
     private static (double Seconds, long Rows) Run(string folder, ForgottenLog log, string script, int readings)

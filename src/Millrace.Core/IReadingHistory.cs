@@ -23,6 +23,9 @@ public sealed record ReplayRange
 
     /// <summary>One tenant's readings; null for all tenants'.</summary>
     public ushort? Tenant { get; init; }
+
+    /// <summary>What is read of the payloads; null for all.</summary>
+    public WantedFields? Fields { get; init; }
 }
 
 /// <summary>The readings that were taken out of the log into files. Thread-safe; read while it is written and merged.</summary>
@@ -32,10 +35,10 @@ public interface IReadingHistory
     PositionVector? Held { get; }
 
     /// <summary>
-    /// Readings in order of arrival, in bounded memory: long ranges are sorted with temporary files. A missing or damaged file is
-    /// reported, and the rest is given.
+    /// Readings in order of arrival, each lent until the next, in bounded memory: long ranges are sorted with temporary files. A
+    /// missing or damaged file is reported, and the rest is given.
     /// </summary>
-    IEnumerable<ArchivedReading> Replay(ReplayRange range, CancellationToken cancel = default);
+    IEnumerable<PastReading> Replay(ReplayRange range, CancellationToken cancel = default);
 
     /// <summary>One device's readings with from ≤ time &lt; to, in order of (time, partition, sequence) or the other way round.</summary>
     IEnumerable<ArchivedReading> ReadDevice(ushort tenant, string device, long from, long to, bool newestFirst = false);

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Millrace.Core;
 
 /// <summary>
@@ -12,32 +10,37 @@ public sealed class PastReader : ILogReader
     private const int BlockBytesMax = 1 << 20;
 
     private readonly ILogReader _log;
-    private readonly IEnumerator<ArchivedReading> _past;
+    private readonly IEnumerator<PastReading> _past;
+    private readonly bool _isInPieces;
     private readonly PositionVector _position;
     private byte[] _records = new byte[64 << 10];
     private bool _hasPast;
+    private bool _isLent;
 
     /// <summary>Reads everything that arrived at or after <paramref name="from"/> (µs).</summary>
     /// <param name="to">Arrival in µs at which the reader of it will stop: what arrived later is not looked for in the history.</param>
-    public PastReader(IRecordedLog log, IReadingHistory history, long from, long to = long.MaxValue, CancellationToken cancel = default)
-        : this(log, history, log.PositionAt(from), from, to, null, cancel)
+    /// <param name="fields">What is used of the payloads; null for all.</param>
+    public PastReader(
+        IRecordedLog log, IReadingHistory history, long from, long to = long.MaxValue, WantedFields? fields = null, CancellationToken cancel = default)
+        : this(log, history, log.PositionAt(from), new ReplayRange { From = from, To = to, Fields = fields }, cancel)
     {
     }
 
     /// <summary>Reads from a vector on; sequences that neither the history nor the log has are lost.</summary>
     public PastReader(IRecordedLog log, IReadingHistory history, PositionVector from, CancellationToken cancel = default)
-        : this(log, history, from, long.MinValue, long.MaxValue, from, cancel)
+        : this(log, history, from, new ReplayRange { Since = from }, cancel)
     {
     }
 
-    private PastReader(
-        IRecordedLog log, IReadingHistory history, PositionVector inLog, long from, long to, PositionVector? since, CancellationToken cancel)
+    private PastReader(IRecordedLog log, IReadingHistory history, PositionVector inLog, ReplayRange range, CancellationToken cancel)
     {
+        var since = range.Since;
+        _isInPieces = range.Fields is { InPieces: true };
         // The history's end, not the log's beginning, is where one hands over: retention moves the latter on meanwhile.
         var handOver = IsHeld(log, inLog, since) ? null : history.Held;
         _past = handOver is null
-            ? Enumerable.Empty<ArchivedReading>().GetEnumerator()
-            : history.Replay(new ReplayRange { From = from, To = to, Since = since, Until = handOver }, cancel).GetEnumerator();
+            ? Enumerable.Empty<PastReading>().GetEnumerator()
+            : history.Replay(range with { Until = handOver }, cancel).GetEnumerator();
         _hasPast = _past.MoveNext();
         var next = inLog.Copy();
         for (var p = 0; p < next.Count; p++)
@@ -50,6 +53,15 @@ public sealed class PastReader : ILogReader
     public PositionVector Position => _hasPast ? _position : _log.Position;
 
     public LogBlock? TryRead() => TakePast() ?? _log.TryRead();
+
+    public PastReading? TryReadPast()
+    {
+        // One reading ahead is known already; the step to the next takes what is lent.
+        if (_isLent)
+            _hasPast = _past.MoveNext();
+        _isLent = _hasPast;
+        return _hasPast ? _past.Current : null;
+    }
 
     public ValueTask<LogBlock> ReadAsync(CancellationToken cancel) =>
         TakePast() is { } block ? new(block) : _log.ReadAsync(cancel);
@@ -80,8 +92,10 @@ public sealed class PastReader : ILogReader
     {
         if (!_hasPast)
             return null;
+        if (_isInPieces || _isLent)
+            throw new InvalidOperationException("What was asked for in pieces, or begun so, is read to its end by TryReadPast.");
 
-        var first = _past.Current;
+        var (partition, sequence, receivedAt) = (_past.Current.Partition, _past.Current.Sequence, _past.Current.ReceivedAt);
         var (count, length) = (0, 0);
         do
         {
@@ -89,19 +103,18 @@ public sealed class PastReader : ILogReader
             count++;
             _hasPast = _past.MoveNext();
         }
-        while (_hasPast && count < BlockReadingsMax && length < BlockBytesMax && Follows(_past.Current, first, count));
+        while (_hasPast && count < BlockReadingsMax && length < BlockBytesMax && Follows(_past.Current));
 
-        _position[first.Partition] = first.Sequence + count;
-        return new LogBlock(first.Partition, first.Sequence, count, first.ReceivedAt, _records.AsMemory(0, length));
+        _position[partition] = sequence + count;
+        return new LogBlock(partition, sequence, count, receivedAt, _records.AsMemory(0, length));
+
+        bool Follows(PastReading next) =>
+            next.Partition == partition && next.Sequence == sequence + count && next.ReceivedAt == receivedAt + count;
     }
 
-    private static bool Follows(ArchivedReading reading, ArchivedReading first, int count) =>
-        reading.Partition == first.Partition && reading.Sequence == first.Sequence + count && reading.ReceivedAt == first.ReceivedAt + count;
-
-    private int Append(ArchivedReading reading, int at)
+    private int Append(PastReading reading, int at)
     {
-        Span<byte> id = stackalloc byte[512];
-        id = id[..Encoding.UTF8.GetBytes(reading.Device, id)];
+        var id = reading.Device;
         var length = ReadingRecord.Measure(id.Length, 0, reading.Json.Length);
         if (_records.Length - at < length)
             Array.Resize(ref _records, Math.Max(_records.Length * 2, at + length));

@@ -75,6 +75,8 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
         public Row WaitingRow { get; } = new(plan.Paths.SlotCount);
 
         public List<QueryIdentity> Readers { get; } = [.. plan.Streams.SelectMany(s => s.Readers).Distinct()];
+
+        public EventFields Fields => field ??= new EventFields(new Row(plan.Paths.SlotCount));
     }
 
     /// <summary>An event that has been read and whose turn is still to come.</summary>
@@ -157,6 +159,19 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
             return lowest == long.MinValue ? null : lowest;
         }
     }
+
+    /// <summary>
+    /// The paths that the script reads of an input's events, names from the outermost object inwards; one of no names is the
+    /// event as a whole. Other members of events have no effect on the rows.
+    /// </summary>
+    public IReadOnlyList<IReadOnlyList<string>> PathsOf(int input) => inputs[input].Plan.Paths.ToPaths();
+
+    /// <summary>
+    /// Takes an input's events field by field (<see cref="PushFields"/>); null where only payloads will do: events that may wait for
+    /// others, whose declared types have to be converted, or that several threads work on.
+    /// </summary>
+    public EventFields? FieldsOf(int input) =>
+        batched is null && inputs[input].Plan is { Declared.Count: 0, WholeSlot: < 0 } plan && plan.Streams.TrueForAll(s => s.TimestampBy is null) ? inputs[input].Fields : null;
 
     /// <summary>Number of the next row of an output.</summary>
     public long NextRowNumber(int outputOrdinal) => outputs[outputOrdinal].NextNumber;
@@ -306,6 +321,28 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
     }
 
     private bool MayHaveGrown => pushedBytes + MadeBytes.Total - checkedBytes > MemoryCheckBytes;
+
+    /// <summary>
+    /// Takes the event that stands in the input's <see cref="FieldsOf"/>, as <see cref="Push"/> would take a payload with these fields. A dead
+    /// letter has no payload then. Hot.
+    /// </summary>
+    public void PushFields(int input, long arrivalMicroseconds, int partition)
+    {
+        if (stopped)
+            throw new QueryMemoryException("the query has been stopped: its state exceeded the memory limit");
+        Flush();
+        var reader = inputs[input];
+        var row = reader.Fields.Row;
+        var origin = new EventOrigin { Number = ++events, Arrival = ToTicks(arrivalMicroseconds), Partition = partition };
+        EventCompletion.TryComplete(reader.Plan, origin, row, out _, reader.Fields.Device);
+        BeginEvent(origin, [], 0, 0);
+        row.Event = origin.Number;
+        foreach (var stream in reader.Streams)
+            stream.Push(row, origin, []);
+        pushedBytes += reader.Fields.TextBytes;
+        if (events % MemoryCheckEvents == 0 || MayHaveGrown)
+            CheckMemory();
+    }
 
     /// <summary>From here on a failing row of this event is a dead letter with this payload.</summary>
     private void BeginEvent(in EventOrigin origin, byte[] payload, int start, int length)

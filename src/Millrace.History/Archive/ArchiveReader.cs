@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
 using Millrace.Core;
 using Millrace.History.Queries;
 using Millrace.Parquet;
@@ -47,7 +48,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
         return newestFirst ? ReadDeviceBackwards(tenant, device, from, to) : ReadDevice(tenant, device, from, to, budget: null);
     }
 
-    public IEnumerable<ArchivedReading> Replay(ReplayRange range, CancellationToken cancel = default)
+    public IEnumerable<PastReading> Replay(ReplayRange range, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(range);
         // A commit shows in the days one after the other; up to what is held all of them are whole.
@@ -57,20 +58,11 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
         range = range with { Until = until ?? range.Until };
 
         var tenants = range.Tenant is { } only ? [only] : ArchiveFolder.Tenants(store).ToList();
+        using var sorters = new Sorters(_options);
         foreach (var (from, to) in Rounds(tenants, range))
         {
-            using var sorter = new ReplaySorter(_options.SortBytesMax, _options.TemporaryFolder);
-            foreach (var tenant in tenants)
-            {
-                foreach (var day in ArchiveFolder.DaysOf(store, tenant))
-                {
-                    using var files = OpenDay(day, file => file.ReceivedMax >= from && file.ReceivedMin < to);
-                    foreach (var file in files.Readers)
-                        Collect(file, tenant, range with { From = from, To = to }, sorter, cancel);
-                }
-            }
-
-            foreach (var reading in sorter.Drain())
+            Collect(tenants, range with { From = from, To = to }, sorters, cancel);
+            foreach (var reading in ReplaySorter.Merge(sorters.All))
                 yield return reading;
         }
     }
@@ -193,7 +185,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
             {
                 Filters = [ParquetFilter.Equal("device", device), HistoryFileWriter.TimeFilter(file, from, to)],
             });
-            var json = new RowJson(file.Columns, scan);
+            var json = new RowJson(scan);
             var view = new System.Buffers.ArrayBufferWriter<byte>(512);
             while (scan.Read())
             {
@@ -218,47 +210,20 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
         }
     }
 
-    private void Collect(ParquetReader file, ushort tenant, ReplayRange range, ReplaySorter sorter, CancellationToken cancel)
+    /// <summary>Takes up the readings of a round, row groups side by side.</summary>
+    private void Collect(List<ushort> tenants, ReplayRange range, Sorters sorters, CancellationToken cancel)
     {
-        try
+        foreach (var tenant in tenants)
         {
-            var unit = HistoryFileWriter.UnitOf(file.Columns[HistoryFileWriter.Time]);
-            List<ParquetFilter> filters = [ParquetFilter.Between("received_at", range.From, range.To - 1)];
-            if (Least(range.Since) is var least and > 0)
-                filters.Add(ParquetFilter.Between("sequence", least, null));
-            var scan = file.Scan(new ParquetScanOptions { Filters = filters });
-            var json = new RowJson(file.Columns, scan);
-            while (scan.Read())
+            foreach (var day in ArchiveFolder.DaysOf(store, tenant))
             {
-                cancel.ThrowIfCancellationRequested();
-                var arrivals = scan[HistoryFileWriter.ReceivedAt].Int64s;
-                var sequences = scan[HistoryFileWriter.Sequence].Int64s;
-                var devices = scan[HistoryFileWriter.Device];
-                var times = scan[HistoryFileWriter.Time].Int64s;
-                var partitions = scan[HistoryFileWriter.Partition].Int64s;
-                for (var row = 0; row < scan.RowCount; row++)
-                {
-                    var partition = (int)partitions[row];
-                    if (arrivals[row] >= range.From && arrivals[row] < range.To
-                        && !(sequences[row] < range.Since?[partition]) && !(sequences[row] >= range.Until?[partition]))
-                    {
-                        sorter.Add(tenant, devices.Bytes(row), times[row] * unit, arrivals[row], partition, sequences[row], json, row);
-                    }
-                }
+                using var files = OpenDay(day, file => file.ReceivedMax >= range.From && file.ReceivedMin < range.To);
+                var groups = files.Readers.Select(reader => new ReplayFile(reader, tenant, range)).SelectMany(file => file.Groups.Select(group => (File: file, Group: group)));
+                sorters.Run(groups, (next, sorter) => Guard(() => next.File.Collect(next.Group, sorter, cancel)), cancel);
             }
         }
-        catch (ParquetFormatException fault)
-        {
-            report?.Invoke(fault.Message);
-        }
-    }
 
-    private static long Least(PositionVector? vector)
-    {
-        var least = long.MaxValue;
-        for (var p = 0; p < (vector?.Count ?? 0); p++)
-            least = Math.Min(least, vector![p]);
-        return vector is null ? 0 : least;
+        sorters.Sort(cancel);
     }
 
     private DayManifest ManifestOf(string day)
@@ -340,6 +305,45 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
         catch (ParquetFormatException fault)
         {
             report?.Invoke(fault.Message);
+        }
+    }
+
+    /// <summary>One sorter for each thread that takes readings up.</summary>
+    private sealed class Sorters(ArchiveReaderOptions options) : IDisposable
+    {
+        private readonly ConcurrentBag<ReplaySorter> _all = [];
+
+        public IReadOnlyCollection<ReplaySorter> All => _all;
+
+        public void Run<T>(IEnumerable<T> parts, Action<T, ReplaySorter> take, CancellationToken cancel)
+        {
+            // As many are lent at once as there are threads, and each is given back.
+            try
+            {
+                Parallel.ForEach(
+                    Partitioner.Create(parts, EnumerablePartitionerOptions.NoBuffering),
+                    new ParallelOptions { MaxDegreeOfParallelism = options.Threads, CancellationToken = cancel },
+                    () => _all.TryTake(out var sorter) ? sorter : new ReplaySorter(options.SortBytesMax / options.Threads, options.TemporaryFolder),
+                    (part, _, sorter) =>
+                    {
+                        take(part, sorter);
+                        return sorter;
+                    },
+                    _all.Add);
+            }
+            catch (AggregateException failures)
+            {
+                ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
+            }
+        }
+
+        public void Sort(CancellationToken cancel) =>
+            Parallel.ForEach(_all.ToArray(), new ParallelOptions { MaxDegreeOfParallelism = options.Threads, CancellationToken = cancel }, sorter => sorter.Sort());
+
+        public void Dispose()
+        {
+            foreach (var sorter in _all)
+                sorter.Dispose();
         }
     }
 

@@ -18,6 +18,11 @@ internal sealed class HistoryFileWriter : IDisposable
     public const int Partition = 3;
     public const int Sequence = 4;
     public const int FixedColumns = 5;
+    public const string DeviceColumn = "device";
+    public const string TimeColumn = "time";
+    public const string ReceivedAtColumn = "received_at";
+    public const string PartitionColumn = "partition";
+    public const string SequenceColumn = "sequence";
     public const string RestColumn = "rest";
 
     /// <summary>The footer key that says the columns are these, and its value.</summary>
@@ -48,11 +53,11 @@ internal sealed class HistoryFileWriter : IDisposable
     {
         List<ParquetColumn> columns =
         [
-            ParquetColumn.String("device", nullable: false),
-            isMillis ? ParquetColumn.TimestampMillis("time", nullable: false) : ParquetColumn.TimestampMicros("time", nullable: false),
-            ParquetColumn.TimestampMicros("received_at", nullable: false),
-            ParquetColumn.Int32("partition", nullable: false),
-            ParquetColumn.Int64("sequence", nullable: false),
+            ParquetColumn.String(DeviceColumn, nullable: false),
+            isMillis ? ParquetColumn.TimestampMillis(TimeColumn, nullable: false) : ParquetColumn.TimestampMicros(TimeColumn, nullable: false),
+            ParquetColumn.TimestampMicros(ReceivedAtColumn, nullable: false),
+            ParquetColumn.Int32(PartitionColumn, nullable: false),
+            ParquetColumn.Int64(SequenceColumn, nullable: false),
             .. fields.OrderBy(field => field.Name, StringComparer.Ordinal).Select(field => field.Type.Column(field.Name)),
             ParquetColumn.String(TimeForm.ColumnName),
             ParquetColumn.Json(RestColumn),
@@ -66,14 +71,17 @@ internal sealed class HistoryFileWriter : IDisposable
         _writer = new ParquetWriter(_file, columns, new ParquetWriterOptions
         {
             GzipLevel = gzipLevel,
-            SortedBy = sorted ? ["device", "time"] : [],
-            BloomFilters = effort == FileEffort.Merged ? ["device"] : [],
+            SortedBy = sorted ? [DeviceColumn, TimeColumn] : [],
+            BloomFilters = effort == FileEffort.Merged ? [DeviceColumn] : [],
             // Many first files are read side by side when they are merged: small pages bound what that holds.
             PageRows = effort == FileEffort.Merged ? 20_000 : 4096,
             EncodingTrials = effort == FileEffort.Merged,
         });
         _columns = [.. columns.Select((_, i) => _writer[i])];
     }
+
+    /// <summary>Whether a column is there in every file and no field of a payload.</summary>
+    public static bool IsFixed(string column) => column is DeviceColumn or TimeColumn or ReceivedAtColumn or PartitionColumn or SequenceColumn;
 
     /// <summary>Microseconds of a time column's unit.</summary>
     public static long UnitOf(ParquetColumn time) => time.Kind == ParquetKind.TimestampMillis ? 1000 : 1;
@@ -84,8 +92,8 @@ internal sealed class HistoryFileWriter : IDisposable
         var unit = UnitOf(file.Columns[Time]);
         // A bound that the division moves towards zero must exclude nothing that is wanted.
         return unit == 1
-            ? ParquetFilter.Between("time", from, to - 1)
-            : ParquetFilter.Between("time", (from / unit) - 1, ((to - 1) / unit) + 1);
+            ? ParquetFilter.Between(TimeColumn, from, to - 1)
+            : ParquetFilter.Between(TimeColumn, (from / unit) - 1, ((to - 1) / unit) + 1);
     }
 
     /// <summary>The place of a column, to be used with the row's values.</summary>

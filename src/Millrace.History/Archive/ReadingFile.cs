@@ -68,7 +68,7 @@ public sealed class ReadingFile
         ArgumentNullException.ThrowIfNull(reader);
         var scan = reader.Scan(new ParquetScanOptions());
         var view = new ArrayBufferWriter<byte>(512);
-        var json = new RowJson(reader.Columns, scan);
+        var json = new RowJson(scan);
         var unit = HistoryFileWriter.UnitOf(reader.Columns[HistoryFileWriter.Time]);
         while (scan.Read())
         {

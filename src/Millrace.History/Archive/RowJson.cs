@@ -18,24 +18,36 @@ internal sealed class RowJson
 
     private readonly List<Field> _fields = [];
     private readonly ArrayBufferWriter<byte> _values = new(512);
-    private readonly ParquetVector _times;
+    private readonly ParquetVector? _times;
     private readonly ParquetVector? _timeAs;
     private readonly ParquetVector? _rest;
 
-    /// <param name="scan">Over all columns.</param>
-    public RowJson(IReadOnlyList<ParquetColumn> columns, ParquetScan scan)
+    /// <param name="scan">Over all columns of a file, or over those whose members are wanted; with <c>time_as</c> the time too.</param>
+    public RowJson(ParquetScan scan)
     {
-        _times = scan[HistoryFileWriter.Time];
-        for (var c = HistoryFileWriter.FixedColumns; c < columns.Count; c++)
+        foreach (var vector in scan.Vectors)
         {
-            if (columns[c].Name == HistoryFileWriter.RestColumn)
-                _rest = scan[c];
-            else if (columns[c].Name == TimeForm.ColumnName)
-                _timeAs = scan[c];
-            else
-                _fields.Add(new Field(scan[c]));
+            switch (vector.Column.Name)
+            {
+                case HistoryFileWriter.RestColumn:
+                    _rest = vector;
+                    break;
+                case TimeForm.ColumnName:
+                    _timeAs = vector;
+                    break;
+                case HistoryFileWriter.TimeColumn:
+                    _times = vector;
+                    break;
+                default:
+                    if (!HistoryFileWriter.IsFixed(vector.Column.Name))
+                        _fields.Add(new Field(vector));
+                    break;
+            }
         }
     }
+
+    /// <summary>Whether a row has what no column holds.</summary>
+    public bool HasRest(int row) => _rest is not null && !_rest.IsNull(row);
 
     public void Write(int row, IBufferWriter<byte> output)
     {
@@ -60,7 +72,7 @@ internal sealed class RowJson
         if (_timeAs is not null && !_timeAs.IsNull(row))
         {
             Span<byte> member = stackalloc byte[TimeForm.MemberBytesMax];
-            place.Name(member[..TimeForm.WriteMember(_timeAs.Bytes(row), _times.Int64s[row] * HistoryFileWriter.UnitOf(_times.Column), member)]);
+            place.Name(member[..TimeForm.WriteMember(_timeAs.Bytes(row), _times!.Int64s[row] * HistoryFileWriter.UnitOf(_times.Column), member)]);
         }
 
         foreach (var field in _fields)
@@ -97,9 +109,7 @@ internal sealed class RowJson
         switch (vector.Column.Kind)
         {
             case ParquetKind.Double:
-                var room = output.GetSpan(32);
-                vector.Doubles[row].TryFormat(room, out var written, default, CultureInfo.InvariantCulture);
-                output.Advance(written);
+                WriteDouble(vector.Doubles[row], output);
                 break;
             case ParquetKind.Boolean:
                 output.Write(vector.Booleans[row] ? "true"u8 : "false"u8);
@@ -116,7 +126,25 @@ internal sealed class RowJson
         }
     }
 
-    private static void WriteExact(long unscaled, int scale, IBufferWriter<byte> output)
+    private static void WriteDouble(double value, IBufferWriter<byte> output)
+    {
+        var room = output.GetSpan(32);
+        int written;
+        if (IsWhole(value, out var whole))
+            whole.TryFormat(room, out written, default, CultureInfo.InvariantCulture);
+        else
+            value.TryFormat(room, out written, default, CultureInfo.InvariantCulture);
+        output.Advance(written);
+    }
+
+    /// <summary>Whether a number was an integer, as far as its column can tell.</summary>
+    public static bool IsWhole(double value, out long whole)
+    {
+        whole = (long)value;
+        return whole == value && Math.Abs(value) <= 1L << 53 && (whole != 0 || !double.IsNegative(value));
+    }
+
+    public static void WriteExact(long unscaled, int scale, IBufferWriter<byte> output)
     {
         var room = output.GetSpan(48);
         var (whole, part) = Math.DivRem(Math.Abs(unscaled), (long)Math.Pow(10, scale));

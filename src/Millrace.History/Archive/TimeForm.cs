@@ -15,16 +15,18 @@ internal static class TimeForm
     /// <summary>The longest member: name, colon and <c>"2026-03-01T00:00:00.000000Z"</c>.</summary>
     public const int MemberBytesMax = 48;
 
-    private static readonly string[] Members = ["time", "timestamp", "ts"];
+    /// <summary>Members that may say the time.</summary>
+    public static string[] MemberNames { get; } = ["time", "timestamp", "ts"];
+
     private static readonly string[] Forms = ["iso", "iso3", "iso6", "s", "ms"];
-    private static readonly byte[][] Names = [.. Members.Select(member => Encoding.UTF8.GetBytes($"\"{member}\":"))];
+    private static readonly byte[][] Names = [.. MemberNames.Select(member => Encoding.UTF8.GetBytes($"\"{member}\":"))];
 
     /// <summary>All that the column may hold: member and form.</summary>
     public static byte[][] Codes { get; } =
-        [.. Members.SelectMany(member => Forms.Select(form => Encoding.UTF8.GetBytes($"{member} {form}")))];
+        [.. MemberNames.SelectMany(member => Forms.Select(form => Encoding.UTF8.GetBytes($"{member} {form}")))];
 
     /// <summary>The number of a member among those that may say the time; -1 for another.</summary>
-    public static int MemberOf(string name) => Array.IndexOf(Members, name);
+    public static int MemberOf(string name) => Array.IndexOf(MemberNames, name);
 
     /// <summary>The number of the code by which a value, as it stands with its quotes, comes back from the time; -1 when none does.</summary>
     public static int Find(int member, ReadOnlySpan<byte> value, long time)
@@ -56,6 +58,18 @@ internal static class TimeForm
             var name = Names[i / Forms.Length];
             name.CopyTo(target);
             return name.Length + Write(i % Forms.Length, time, target[name.Length..]);
+        }
+
+        return 0;
+    }
+
+    /// <summary>Writes the value that a code stands for where it is that of a member; 0 when it is another's, or unknown.</summary>
+    public static int WriteValue(ReadOnlySpan<byte> code, int member, long time, Span<byte> target)
+    {
+        for (var form = 0; form < Forms.Length; form++)
+        {
+            if (code.SequenceEqual(Codes[(member * Forms.Length) + form]))
+                return Write(form, time, target);
         }
 
         return 0;

@@ -1,3 +1,4 @@
+using System.Text;
 using Millrace.Core;
 using Millrace.Jobs.Definitions;
 using Millrace.Jobs.Running;
@@ -14,12 +15,21 @@ public sealed class RecordedRun : IQuerySink
     /// <summary>As the start of a range: from the oldest reading there is, nothing unseen.</summary>
     public const long Beginning = long.MinValue;
 
+    /// <summary>
+    /// A dead letter shows the whole payload, and finding one again means looking through its hour: when more come, everything is read.
+    /// </summary>
+    private const int LettersFoundMax = 3;
+
+    private const int PastReadingsStep = 1024;
+
     private readonly IQuerySink _sink;
     private readonly EventFeed _feed;
     private readonly long _reach;
     private readonly List<LostRange> _lost = [];
     private QueryCounters _before;
     private bool _muted;
+    private IRecordedReadings? _cut;
+    private int _lettersFound;
 
     /// <param name="query">The definition's query, compiled.</param>
     /// <param name="sink">Gets the rows of the range.</param>
@@ -81,7 +91,42 @@ public sealed class RecordedRun : IQuerySink
         ArgumentNullException.ThrowIfNull(readings);
         _muted = from != Beginning;
         var readsFrom = _muted ? from - _reach : Beginning;
-        using var reader = readings.Open(readsFrom, to);
+        for (var begin = readsFrom; ;)
+        {
+            // Only members that the query names, as long as nobody has to see the others.
+            var fields = Fields();
+            _cut = fields is null ? null : readings;
+            var isCutShort = false;
+            using var reader = readings.Open(begin, to, fields);
+            for (var count = 1; reader.TryReadPast() is { } past; count++)
+            {
+                Take(past, from);
+                if (_cut is not null && _lettersFound > LettersFoundMax)
+                {
+                    (begin, isCutShort) = (past.ReceivedAt + 1, true);
+                    break;
+                }
+
+                if (count % PastReadingsStep == 0)
+                    yield return past.ReceivedAt;
+            }
+
+            Execution.Flush();
+            if (isCutShort)
+                continue;
+            _cut = null;
+            foreach (var arrival in BlockSteps(reader, begin, from, to))
+                yield return arrival;
+            break;
+        }
+
+        if (_muted)
+            Unmute(from);
+        Execution.Complete();
+    }
+
+    private IEnumerable<long> BlockSteps(IRecordedReader reader, long readsFrom, long from, long to)
+    {
         while (reader.TryRead() is { } block)
         {
             while (reader.TakeLost() is { } lost)
@@ -91,10 +136,6 @@ public sealed class RecordedRun : IQuerySink
             Take(block, readsFrom, from, to);
             yield return block.LastReceivedAt;
         }
-
-        if (_muted)
-            Unmute(from);
-        Execution.Complete();
     }
 
     void IQuerySink.OnRow(OutputRow row)
@@ -105,8 +146,36 @@ public sealed class RecordedRun : IQuerySink
 
     void IQuerySink.OnDeadLetter(in DeadLetter letter)
     {
-        if (!_muted)
+        if (_muted)
+            return;
+        if (_cut is null || letter.ArrivalMicroseconds == 0)
+        {
             _sink.OnDeadLetter(in letter);
+            return;
+        }
+
+        _lettersFound++;
+        using var reader = _cut.Open(letter.ArrivalMicroseconds, letter.ArrivalMicroseconds + 1);
+        _sink.OnDeadLetter(reader.TryReadPast() is { } whole
+            ? letter with { Payload = whole.Json, DeviceId = Encoding.UTF8.GetString(whole.Device) }
+            : letter);
+    }
+
+    /// <summary>What the query names of payloads; null when it takes them as they are, or when many of them have to be shown.</summary>
+    private WantedFields? Fields()
+    {
+        if (_lettersFound > LettersFoundMax)
+            return null;
+        var paths = Enumerable.Range(0, Execution.Query.Inputs.Count).SelectMany(Execution.PathsOf).ToList();
+        return paths.Exists(path => path.Count == 0) ? null : new WantedFields(paths, Execution.Query.Inputs.Count == 1 && Execution.FieldsOf(0) is not null);
+    }
+
+    private void Take(PastReading past, long from)
+    {
+        if (_muted && past.ReceivedAt >= from)
+            Unmute(from);
+        if (_feed.Push(Execution, past) && !_muted)
+            Readings++;
     }
 
     private void Take(LogBlock block, long readsFrom, long from, long to)

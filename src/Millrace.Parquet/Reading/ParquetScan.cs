@@ -54,6 +54,9 @@ public sealed class ParquetScan
     /// <summary>Rows that the filters ruled out so far, by row group or page.</summary>
     public long RowsSkipped { get; private set; }
 
+    /// <summary>The columns read, in their order.</summary>
+    public IReadOnlyList<ParquetVector> Vectors => _vectors;
+
     public ParquetVector this[int column] => _vectors[column];
 
     public ParquetVector this[string column] => _vectors[_byName[column]];

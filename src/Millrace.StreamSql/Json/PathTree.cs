@@ -38,6 +38,22 @@ internal sealed class PathTree
             node.Slot = SlotCount++;
         return node.Slot;
     }
+
+    /// <summary>The wanted paths, each at its slot.</summary>
+    public string[][] ToPaths()
+    {
+        var paths = new string[SlotCount][];
+        Collect(Root, []);
+        return paths;
+
+        void Collect(PathNode node, string[] path)
+        {
+            if (node.Slot != NoSlot)
+                paths[node.Slot] = path;
+            foreach (var child in node.Children)
+                Collect(child, [.. path, Encoding.UTF8.GetString(child.Name)]);
+        }
+    }
 }
 
 /// <summary>One name in a <see cref="PathTree"/>.</summary>

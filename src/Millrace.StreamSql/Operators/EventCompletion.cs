@@ -10,7 +10,8 @@ namespace Millrace.StreamSql.Operators;
 internal static class EventCompletion
 {
     /// <summary>False when a column cannot be converted to its declared type: <paramref name="column"/>.</summary>
-    public static bool TryComplete(InputPlan input, in EventOrigin origin, Row row, out string column)
+    /// <param name="device">The device's id where the origin does not name it.</param>
+    public static bool TryComplete(InputPlan input, in EventOrigin origin, Row row, out string column, in Value device = default)
     {
         column = "";
         foreach (var (slot, field) in input.SystemSlots)
@@ -23,6 +24,7 @@ internal static class EventCompletion
                 SystemField.EnqueuedTime => Value.OfTicks(origin.Arrival),
                 SystemField.Partition when origin.Partition >= 0 => Value.Of((long)origin.Partition),
                 SystemField.Device or SystemField.DeviceAsId when origin.Device is not null => Value.Of(origin.Device),
+                SystemField.Device or SystemField.DeviceAsId when device.IsText => device,
                 _ => value,
             };
         }

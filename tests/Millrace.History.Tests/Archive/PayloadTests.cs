@@ -200,7 +200,7 @@ public sealed class PayloadTests
     {
         using var reader = Millrace.Parquet.ParquetReader.Open(path);
         var scan = reader.Scan();
-        var json = new RowJson(reader.Columns, scan);
+        var json = new RowJson(scan);
         var back = new List<string>();
         while (scan.Read())
         {
