@@ -59,8 +59,8 @@ public interface IDeviceRegistry
     /// <summary>The position stored by the last <see cref="Enrol"/>, or null.</summary>
     PositionVector? EnrolmentPosition { get; }
 
-    /// <summary>Streams every known id (tenant, id, blocked), for the in-memory table at start.</summary>
-    IEnumerable<(ushort Tenant, byte[] Id, bool Blocked)> AllIds();
+    /// <summary>Streams every known id, for the in-memory table at start.</summary>
+    IEnumerable<RegisteredId> AllIds();
 
     /// <summary>Streams the devices that have a type or tags, of all tenants; the others belong to no group but the fleet.</summary>
     IEnumerable<(ushort Tenant, string Id, string? Type, IReadOnlyList<string> Tags)> Grouped();
@@ -73,4 +73,9 @@ public interface IDeviceRegistry
 }
 
 /// <summary>What happened to a device in the registry.</summary>
-public readonly record struct DeviceEvent(ushort Tenant, string Id, bool Blocked);
+/// <param name="CountsFrom">When a removed device was added again, µs: what arrived before is not its any more. 0 in all other cases.</param>
+public readonly record struct DeviceEvent(ushort Tenant, string Id, bool Blocked, long CountsFrom = 0);
+
+/// <summary>An id of the registry.</summary>
+/// <param name="CountsFrom">When it was added again after a removal, µs, or 0.</param>
+public readonly record struct RegisteredId(ushort Tenant, byte[] Id, bool Blocked, long CountsFrom = 0);

@@ -70,6 +70,9 @@ internal static class Migrations
         INSERT INTO alert_events(alert, at, kind, who, note) SELECT id, acknowledged_at, 3, acknowledged_by, note FROM alerts WHERE acknowledged_at IS NOT NULL;
         INSERT INTO alert_events(alert, at, kind) SELECT id, cleared_at, 4 FROM alerts WHERE cleared_at IS NOT NULL;
         """,
+
+        // 4: when a removed device was added again; readings that arrived before are not its any more.
+        "ALTER TABLE devices ADD COLUMN counts_from INTEGER;",
     ];
 
     public static int Version => Steps.Length;

@@ -48,18 +48,21 @@ public sealed class SqliteRegistry(SqliteDatabase database, TimeProvider time) :
     public int AddRange(ushort tenant, IReadOnlyCollection<(string Id, DeviceChange Change)> devices)
     {
         ArgumentNullException.ThrowIfNull(devices);
+        Dictionary<string, long> again = new(StringComparer.Ordinal);
         var added = database.Write((c, t) =>
         {
             var count = 0;
             foreach (var (id, change) in devices)
             {
-                var isNew = c.Execute(
+                var isNew = c.Query<long?>(
                     """
                     INSERT INTO devices(tenant, id, created_at) VALUES(@tenant, @id, @now)
-                    ON CONFLICT DO UPDATE SET blocked=0, created_at=@now WHERE blocked=1
-                    """, new { tenant, id, now = time.Now() }, t) == 1;
-                if (isNew)
-                    count++;
+                    ON CONFLICT DO UPDATE SET blocked=0, created_at=@now, counts_from=@now WHERE blocked=1
+                    RETURNING counts_from
+                    """, new { tenant, id, now = time.Now() }, t).ToList();
+                count += isNew.Count;
+                if (isNew is [{ } countsFrom])
+                    again[id] = countsFrom;
                 Apply(c, t, tenant, id, change);
             }
 
@@ -67,7 +70,7 @@ public sealed class SqliteRegistry(SqliteDatabase database, TimeProvider time) :
             return count;
         });
         foreach (var (id, _) in devices)
-            Changed?.Invoke(new DeviceEvent(tenant, id, Blocked: false));
+            Changed?.Invoke(new DeviceEvent(tenant, id, Blocked: false, again.GetValueOrDefault(id)));
         return added;
     }
 
@@ -142,19 +145,20 @@ public sealed class SqliteRegistry(SqliteDatabase database, TimeProvider time) :
     }
 
     /// <remarks>Straight on SQLite's own interface: a start waits for this, once per million devices.</remarks>
-    public IEnumerable<(ushort Tenant, byte[] Id, bool Blocked)> AllIds()
+    public IEnumerable<RegisteredId> AllIds()
     {
         using var connection = database.ConnectReader();
-        var result = raw.sqlite3_prepare_v2(connection.Handle, "SELECT tenant, id, blocked FROM devices", out var statement);
+        var result = raw.sqlite3_prepare_v2(connection.Handle, "SELECT tenant, id, blocked, counts_from FROM devices", out var statement);
         SqliteException.ThrowExceptionForRC(result, connection.Handle);
         using (statement)
         {
             while ((result = raw.sqlite3_step(statement)) == raw.SQLITE_ROW)
             {
-                yield return (
+                yield return new RegisteredId(
                     (ushort)raw.sqlite3_column_int(statement, 0),
                     raw.sqlite3_column_blob(statement, 1).ToArray(),
-                    raw.sqlite3_column_int(statement, 2) != 0);
+                    raw.sqlite3_column_int(statement, 2) != 0,
+                    raw.sqlite3_column_int64(statement, 3));
             }
 
             if (result != raw.SQLITE_DONE)

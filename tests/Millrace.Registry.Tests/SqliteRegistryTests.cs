@@ -84,6 +84,24 @@ public sealed class SqliteRegistryTests : IDisposable
     }
 
     [Fact]
+    public void A_device_added_again_counts_from_then_on_for_good()
+    {
+        List<DeviceEvent> told = [];
+        _registry.Add(0, "a", Nothing);
+        _registry.Remove(0, "a");
+        _time.Advance(TimeSpan.FromMinutes(1));
+        var again = _time.Now();
+        _registry.Changed += told.Add;
+
+        Assert.True(_registry.Add(0, "a", Nothing));
+        _time.Advance(TimeSpan.FromMinutes(1));
+        Assert.False(_registry.Add(0, "a", Nothing with { Name = "Kitchen" }));
+
+        Assert.Equal([new DeviceEvent(0, "a", false, again), new DeviceEvent(0, "a", false)], told);
+        Assert.Equal(again, Assert.Single(_registry.AllIds()).CountsFrom);
+    }
+
+    [Fact]
     public void Tenants_do_not_see_each_others_devices()
     {
         var other = new SqliteTenants(_database).Ensure("water works");

@@ -9,6 +9,32 @@ namespace Millrace.SystemTests;
 public class CrashTests
 {
     [Fact]
+    public async Task A_device_removed_and_added_again_shows_no_old_value_after_a_kill()
+    {
+        using var folder = new TempFolder();
+        await using (var server = await ServerProcess.StartAsync(folder["data"]))
+        {
+            await server.SendTcpAsync("ACK\nm1:1\n", answers: 1);
+            Assert.Equal(1, await server.LatestValueAsync("m1"));
+            using var removed = await server.Http.DeleteAsync("/api/v1/devices/m1");
+            Assert.True(removed.IsSuccessStatusCode);
+            using var added = await server.PostAsync("/api/v1/devices", """{"id":"m1"}""");
+            Assert.True(added.IsSuccessStatusCode);
+            await server.KillAsync();
+        }
+
+        await using var again = await ServerProcess.StartAsync(folder["data"]);
+        await again.SendTcpAsync("ACK\nm2:2\n", answers: 1);
+        await again.LatestValueAsync("m2");
+        await Eventually.UntilAsync(() => again.MetricAsync("millrace_view_lag_readings{view=\"latest\"}"), lag => lag == 0, "the latest values");
+        using var answer = await again.Http.GetAsync("/api/v1/devices/m1/latest");
+        await again.SendTcpAsync("ACK\nm1:3\n", answers: 1);
+
+        Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
+        Assert.Equal(3, await again.LatestValueAsync("m1"));
+    }
+
+    [Fact]
     public async Task No_acknowledged_reading_is_lost_when_the_program_is_killed_again_and_again()
     {
         using var folder = new TempFolder();

@@ -31,7 +31,7 @@ public sealed class NoDevices : IDeviceRegistry
     {
     }
 
-    public IEnumerable<(ushort Tenant, byte[] Id, bool Blocked)> AllIds() => [];
+    public IEnumerable<RegisteredId> AllIds() => [];
 
     public IEnumerable<(ushort Tenant, string Id, string? Type, IReadOnlyList<string> Tags)> Grouped() => [];
 

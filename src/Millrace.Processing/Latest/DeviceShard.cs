@@ -20,6 +20,9 @@ internal enum EntryState : byte
 
     /// <summary>The registry holds it.</summary>
     Enrolled = 4,
+
+    /// <summary>Added again after it was removed: what arrived before that leaves no trace.</summary>
+    AddedAgain = 8,
 }
 
 /// <summary>In front of every record in the table; 32 bytes.</summary>
@@ -47,6 +50,9 @@ internal sealed unsafe class DeviceShard : IDisposable
     private const ulong AddressMask = (1UL << 48) - 1;
 
     private readonly EntrySlabs _slabs = new();
+
+    /// <summary>By hash of the device: when it was added again after a removal, µs. Few devices ever are.</summary>
+    private readonly Dictionary<ulong, long> _countsFrom = [];
     private ulong* _buckets;
     private uint _mask;
     private int _entries;
@@ -112,7 +118,7 @@ internal sealed unsafe class DeviceShard : IDisposable
         }
 
         var entry = EntryAt(bucket);
-        if ((entry->State & EntryState.Blocked) != 0)
+        if ((entry->State & (EntryState.Blocked | EntryState.AddedAgain)) != 0 && !Counts(entry, hash, record.ReceivedAt))
             return;
         entry->LastSeenAt = Math.Max(entry->LastSeenAt, record.ReceivedAt);
         if ((entry->State & EntryState.HasReading) != 0 && !IsNewer(in record, entry))
@@ -133,9 +139,24 @@ internal sealed unsafe class DeviceShard : IDisposable
         else
             Ensure(record.Tenant, record.Id, hash, table, null, enrolled: false);
         var bucket = FindBucket(record.Tenant, record.Id, hash);
-        if (_buckets[bucket] != 0)
+        if (_buckets[bucket] != 0 && Counts(EntryAt(bucket), hash, lastSeenAt))
             EntryAt(bucket)->LastSeenAt = Math.Max(EntryAt(bucket)->LastSeenAt, lastSeenAt);
     }
+
+    /// <summary>A removed device was added again: what arrived before, and may still come from a snapshot or the log, leaves no trace. The caller holds the gate.</summary>
+    public void CountFrom(ushort tenant, ReadOnlySpan<byte> id, ulong hash, long receivedAt)
+    {
+        var entry = Find(tenant, id, hash);
+        _countsFrom[hash] = receivedAt;
+        entry->State |= EntryState.AddedAgain;
+        if (entry->ReceivedAt < receivedAt)
+            entry->State &= ~EntryState.HasReading;
+        if (entry->LastSeenAt < receivedAt)
+            entry->LastSeenAt = 0;
+    }
+
+    private bool Counts(EntryHead* entry, ulong hash, long receivedAt) =>
+        (entry->State & EntryState.Blocked) == 0 && ((entry->State & EntryState.AddedAgain) == 0 || receivedAt >= _countsFrom[hash]);
 
     /// <summary>Makes a device known; <paramref name="blocked"/> null leaves that as it is. The caller holds the gate.</summary>
     /// <param name="enrolled">The registry holds it now.</param>

@@ -70,8 +70,8 @@ public sealed unsafe class DeviceTable : IDisposable
         ArgumentNullException.ThrowIfNull(registry);
         _registry = registry;
         registry.Changed += OnChanged;
-        foreach (var (tenant, id, blocked) in registry.AllIds())
-            Ensure(tenant, id, blocked, enrolled: true);
+        foreach (var device in registry.AllIds())
+            Ensure(device.Tenant, device.Id, device.Blocked, enrolled: true, device.CountsFrom);
     }
 
     /// <summary>Takes in a block of the shard's partition, in order; seen ones again without effect. One caller at a time.</summary>
@@ -294,18 +294,23 @@ public sealed unsafe class DeviceTable : IDisposable
         }
     }
 
-    private void Ensure(ushort tenant, ReadOnlySpan<byte> id, bool blocked, bool enrolled)
+    /// <param name="countsFrom">When a removed device was added again, µs, or 0.</param>
+    internal void Ensure(ushort tenant, ReadOnlySpan<byte> id, bool blocked, bool enrolled, long countsFrom = 0)
     {
         var shard = ShardOf(tenant, id, out var hash, out _);
         lock (shard.Gate)
+        {
             shard.Ensure(tenant, id, hash, this, blocked, enrolled);
+            if (countsFrom > 0 && !blocked)
+                shard.CountFrom(tenant, id, hash, countsFrom);
+        }
     }
 
     private void OnChanged(DeviceEvent device)
     {
         Span<byte> id = stackalloc byte[DeviceIds.LengthMax];
         if (Encoding.UTF8.TryGetBytes(device.Id, id, out var length))
-            Ensure(device.Tenant, id[..length], device.Blocked, enrolled: true);
+            Ensure(device.Tenant, id[..length], device.Blocked, enrolled: true, device.CountsFrom);
     }
 
     private DeviceShard ShardOf(ushort tenant, ReadOnlySpan<byte> id, out ulong hash, out int partition)

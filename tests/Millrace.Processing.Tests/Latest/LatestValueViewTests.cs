@@ -43,6 +43,48 @@ public sealed class LatestValueViewTests : IDisposable
     }
 
     [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task A_device_added_again_shows_nothing_of_before_whatever_a_restart_reads_again(bool savedBefore, bool savedAfter)
+    {
+        var id = Blocks.IdsIn(0, Partitions, 1)[0];
+        var key = System.Text.Encoding.UTF8.GetBytes(id);
+        // The older reading has the later time: it would win if it counted.
+        var old = Blocks.Of(0, 0, T0, (id, T0 + Micros.PerSecond, "old"));
+        var fresh = Blocks.Of(0, 1, T0 + 100, (id, T0 - Micros.PerSecond, "new"));
+        using (var table = new DeviceTable(Partitions, 1000))
+        {
+            var view = await OpenAsync(table);
+            await view.ApplyAsync(old, None);
+            if (savedBefore)
+                await view.CheckpointAsync(view.Position.Copy(), None);
+            table.Ensure(0, key, blocked: true);
+            table.Ensure(0, key, blocked: false, enrolled: true, countsFrom: T0 + 50);
+            await view.ApplyAsync(old, None);
+            Assert.Null(DeviceTableTests.Read(table, id));
+            await view.ApplyAsync(fresh, None);
+            if (savedAfter)
+                await view.CheckpointAsync(new PositionVector([0L, 0L]), None);
+        }
+
+        using var restored = new DeviceTable(Partitions, 1000);
+        var again = await OpenAsync(restored);
+        restored.Ensure(0, key, blocked: false, enrolled: true, countsFrom: T0 + 50);
+        var atStart = DeviceTableTests.Read(restored, id)?.Payload;
+        await again.ApplyAsync(old, None);
+        var afterOld = DeviceTableTests.Read(restored, id)?.Payload;
+        var heard = restored.LastSeen(0, key);
+        await again.ApplyAsync(fresh, None);
+
+        Assert.Equal(savedAfter ? "new" : null, atStart);
+        Assert.Equal(savedAfter ? "new" : null, afterOld);
+        Assert.Equal(savedAfter ? T0 + 100 : null, heard);
+        Assert.Equal("new", DeviceTableTests.Read(restored, id)!.Value.Payload);
+    }
+
+    [Theory]
     [InlineData(0.1)]
     [InlineData(0.5)]
     [InlineData(0.999)]
