@@ -19,29 +19,59 @@ internal static class ArchiveMerge
 
     /// <summary>
     /// The files of a day to merge next: neighbours of one hour and generation where there are enough, or all small neighbours of an hour
-    /// that is quiet. Empty when there is nothing to do.
+    /// that is quiet. Empty when there is nothing to do. Nothing that stays lies between those that are merged, so ranges never overlap.
     /// </summary>
     /// <param name="isWanted">Leaves out files that could not be merged before.</param>
     public static List<ArchivedFile> Choose(IReadOnlyList<ArchivedFile> files, ArchiveOptions options, long now, Func<ArchivedFile, bool> isWanted)
     {
-        foreach (var hour in files.Where(file => isWanted(file) && file.Rows < options.MergeRowsMax).GroupBy(file => file.Hour))
+        foreach (var hour in files.GroupBy(file => file.Hour))
         {
-            var inOrder = hour.OrderBy(file => file.From).ToList();
-            if (inOrder.Count < 2)
-                continue;
-
-            foreach (var generation in inOrder.GroupBy(file => file.Generation).OrderBy(group => group.Key))
+            var runs = Neighbours([.. hour.OrderBy(file => file.From)], file => isWanted(file) && file.Rows < options.MergeRowsMax);
+            foreach (var same in runs.SelectMany(OfOneGeneration).OrderBy(run => run[0].Generation))
             {
-                var chosen = Bounded(generation, options);
+                var chosen = Bounded(same, options);
                 if (chosen.Count >= options.MergeFiles || (chosen.Count >= SmallFiles && chosen.Sum(file => file.Rows) <= SmallRows))
                     return chosen;
             }
 
-            if (inOrder.Max(file => file.ReceivedMax) < now - QuietMicros && Bounded(inOrder, options) is { Count: > 1 } rest)
-                return rest;
+            if (hour.Max(file => file.ReceivedMax) >= now - QuietMicros)
+                continue;
+            foreach (var run in runs)
+            {
+                if (Bounded(run, options) is { Count: > 1 } rest)
+                    return rest;
+            }
         }
 
         return [];
+    }
+
+    /// <summary>Runs of files that are all wanted.</summary>
+    private static List<List<ArchivedFile>> Neighbours(List<ArchivedFile> inOrder, Func<ArchivedFile, bool> isWanted)
+    {
+        var runs = new List<List<ArchivedFile>>();
+        var before = false;
+        foreach (var file in inOrder)
+        {
+            var isOne = isWanted(file);
+            if (isOne && !before)
+                runs.Add([]);
+            if (isOne)
+                runs[^1].Add(file);
+            before = isOne;
+        }
+
+        return runs;
+    }
+
+    private static IEnumerable<List<ArchivedFile>> OfOneGeneration(List<ArchivedFile> run)
+    {
+        for (int from = 0, to = 0; from < run.Count; from = to)
+        {
+            while (to < run.Count && run[to].Generation == run[from].Generation)
+                to++;
+            yield return run[from..to];
+        }
     }
 
     /// <param name="without">A device that is left out.</param>
