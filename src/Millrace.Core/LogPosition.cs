@@ -35,6 +35,18 @@ public sealed class PositionVector : IEquatable<PositionVector>
 
     public PositionVector Copy() => new(_next);
 
+    /// <summary>Readings before here, over all partitions.</summary>
+    public long Total
+    {
+        get
+        {
+            long total = 0;
+            for (var p = 0; p < _next.Length; p++)
+                total += this[p];
+            return total;
+        }
+    }
+
     /// <summary>Readings between here and <paramref name="ahead"/>, over all partitions; never negative.</summary>
     public long LagBehind(PositionVector ahead)
     {

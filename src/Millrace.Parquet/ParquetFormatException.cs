@@ -3,7 +3,13 @@ namespace Millrace.Parquet;
 /// <summary>A file is not Parquet, is damaged, or uses something this library does not read. The message says what and where.</summary>
 public sealed class ParquetFormatException : IOException
 {
-    internal ParquetFormatException(string what, long offset = -1, Exception? cause = null)
+    /// <param name="message">What is wrong, with the file's name: for readers of files that are Parquet, and not what they should be.</param>
+    public ParquetFormatException(string message)
+        : this(message, -1)
+    {
+    }
+
+    internal ParquetFormatException(string what, long offset, Exception? cause = null)
         : base(offset < 0 ? what : $"{what} (at byte {offset})", cause)
     {
         What = what;

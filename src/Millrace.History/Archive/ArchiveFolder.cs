@@ -27,6 +27,9 @@ internal sealed class ArchiveFolder
     /// <summary>Files that a manifest names and that are not there; what they held is not served.</summary>
     public List<string> Missing { get; } = [];
 
+    /// <summary>Days whose manifest was missing or damaged, and was made again from the files.</summary>
+    public List<string> Mended { get; } = [];
+
     /// <summary>Devices whose older readings must not be taken in again.</summary>
     public List<ErasedDevice> Erased { get; } = [];
 
@@ -42,8 +45,9 @@ internal sealed class ArchiveFolder
         var folder = new ArchiveFolder(store, declared);
         if (ReadState(store) is { } state)
             folder.Restore(state);
+        else
+            folder.LoadManifests();
 
-        folder.LoadManifests();
         var known = folder._days.SelectMany(day => day.Value.Files.Select(file => $"{day.Key}/{file.Name}")).ToHashSet(StringComparer.Ordinal);
         var found = store.Sweep(known);
         folder.Missing.AddRange(known.Where(name => !found.Contains(name)).Order(StringComparer.Ordinal));
@@ -95,7 +99,7 @@ internal sealed class ArchiveFolder
             foreach (var file in added)
                 _store.Publish($"{day.Key}/{file.Name}");
 
-            var files = ReadManifest(_store, day.Key).Files
+            var files = (_days.GetValueOrDefault(day.Key)?.Files ?? [])
                 .Where(file => !removed.Contains(file.Name) && !added.Exists(a => a.Name == file.Name)).Concat(added);
             var manifest = new DayManifest(Version, [.. files.OrderBy(file => file.From).ThenBy(file => file.Name, StringComparer.Ordinal)]);
             if (manifest.Files.Count > 0)
@@ -133,20 +137,30 @@ internal sealed class ArchiveFolder
 
     internal static string? ManifestMark(IHistoryStore store, string day) => store.MarkOf($"{day}/{ManifestFile}");
 
-    internal static DayManifest ReadManifest(IHistoryStore store, string day)
-    {
-        var name = $"{day}/{ManifestFile}";
-        if (store.Read(name) is not { } bytes)
-            return new DayManifest(Version, []);
+    /// <summary>A day's manifest; null when there is none.</summary>
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    /// <exception cref="NotSupportedException">It is of a newer release.</exception>
+    internal static DayManifest? ReadManifest(IHistoryStore store, string day) =>
+        store.Read($"{day}/{ManifestFile}") is { } bytes ? ParseManifest(bytes, $"{store.Name}/{day}/{ManifestFile}") : null;
 
+    /// <inheritdoc cref="ReadManifest"/>
+    internal static DayManifest ParseManifest(byte[] bytes, string name)
+    {
+        DayManifest? manifest;
         try
         {
-            return JsonSerializer.Deserialize(bytes, ArchiveJson.Default.DayManifest)!;
+            manifest = JsonSerializer.Deserialize(bytes, ArchiveJson.Default.DayManifest);
         }
         catch (JsonException fault)
         {
-            throw new InvalidDataException($"{store.Name}/{name} is damaged: {fault.Message}", fault);
+            throw new InvalidDataException($"{name} is damaged: {fault.Message}", fault);
         }
+
+        if (manifest?.Version > Version)
+            throw new NotSupportedException($"{name} has format version {manifest.Version}; this release knows {Version}.");
+        return manifest?.Files is not null && !manifest.Files.Contains(null!)
+            ? manifest
+            : throw new InvalidDataException($"{name} is damaged: it has no list of files.");
     }
 
     /// <summary>Tenants that have a folder, in order.</summary>
@@ -171,6 +185,7 @@ internal sealed class ArchiveFolder
         }
 
         Erased.AddRange(state.Erased ?? []);
+        LoadManifests();
         Apply(state.Pending);
     }
 
@@ -178,9 +193,29 @@ internal sealed class ArchiveFolder
     {
         foreach (var day in Tenants(_store).SelectMany(tenant => DaysOf(_store, tenant)))
         {
-            var manifest = ReadManifest(_store, day);
+            var manifest = ReadOrMend(day);
             if (manifest.Files.Count > 0)
                 _days[day] = manifest;
         }
+    }
+
+    private DayManifest ReadOrMend(string day)
+    {
+        try
+        {
+            if (ReadManifest(_store, day) is { } manifest)
+                return manifest;
+        }
+        catch (InvalidDataException)
+        {
+            // As if there were none.
+        }
+
+        var mended = new DayManifest(Version, ManifestMending.FilesOf(_store, day, Position));
+        if (mended.Files.Count == 0)
+            return mended;
+        _store.Replace($"{day}/{ManifestFile}", JsonSerializer.SerializeToUtf8Bytes(mended, ArchiveJson.Default.DayManifest));
+        Mended.Add(day);
+        return mended;
     }
 }

@@ -25,4 +25,7 @@ internal static partial class ArchiveLog
 
     [LoggerMessage(6503, LogLevel.Warning, "The history misses readings {From} to {To} of partition {Partition}: the log lost them before they were archived.")]
     public static partial void Lost(ILogger log, int partition, long from, long to);
+
+    [LoggerMessage(6504, LogLevel.Warning, "The manifest of {Folder} was missing or damaged. It was made again from {Files} files by their names and contents.")]
+    public static partial void ManifestMended(ILogger log, string folder, int files);
 }

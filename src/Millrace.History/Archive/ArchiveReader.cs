@@ -232,7 +232,17 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
         if (_manifests.TryGetValue(day, out var known) && known.Mark == mark)
             return known.Manifest;
 
-        var manifest = ArchiveFolder.ReadManifest(store, day);
+        DayManifest? manifest = null;
+        try
+        {
+            manifest = ArchiveFolder.ReadManifest(store, day);
+        }
+        catch (Exception fault) when (fault is InvalidDataException or NotSupportedException)
+        {
+            report?.Invoke($"{fault.Message} Its day is not served; the server makes it again when it starts.");
+        }
+
+        manifest ??= new DayManifest(1, []);
         _manifests[day] = (mark, manifest);
         return manifest;
     }
@@ -248,7 +258,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
             {
                 try
                 {
-                    open.Readers.Add(ParquetReader.Open(store.Open($"{day}/{file.Name}")));
+                    open.Readers.Add(HistoryFile.Open(store, $"{day}/{file.Name}"));
                     open.Names.Add(file.Name);
                 }
                 catch (ParquetFormatException fault)

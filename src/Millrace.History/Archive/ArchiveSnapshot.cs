@@ -27,8 +27,7 @@ public static class ArchiveSnapshot
         var texts = days.ConvertAll(day => ($"{day.Folder}/{ArchiveFolder.ManifestFile}", day.Manifest));
         if (stateBytes.Length > 0)
             texts.Add((ArchiveFolder.StateFile, stateBytes));
-        var names = days.SelectMany(day => JsonSerializer.Deserialize(day.Manifest, ArchiveJson.Default.DayManifest)!.Files.Select(file => $"{day.Folder}/{file.Name}"))
-            .ToHashSet(StringComparer.Ordinal);
+        var names = days.SelectMany(day => FilesOf(root, day.Folder, day.Manifest)).ToHashSet(StringComparer.Ordinal);
 
         // What is committed and perhaps not yet in its manifest: opening the copy finishes it.
         foreach (var change in Pending(stateBytes))
@@ -39,6 +38,19 @@ public static class ArchiveSnapshot
         }
 
         return new FolderMoment(texts, [.. names.Order(StringComparer.Ordinal).Select(name => (name, PathOf(root, name)))]);
+    }
+
+    /// <summary>Without a manifest that can be read, all files of the day: the server that opens the copy makes it again from them.</summary>
+    private static IEnumerable<string> FilesOf(string root, string day, byte[] manifest)
+    {
+        try
+        {
+            return ArchiveFolder.ParseManifest(manifest, day).Files.Select(file => $"{day}/{file.Name}");
+        }
+        catch (InvalidDataException)
+        {
+            return new LocalHistoryStore(root).DataFiles(day).Select(file => $"{day}/{file}");
+        }
     }
 
     private static List<PendingChange> Pending(byte[] state) =>

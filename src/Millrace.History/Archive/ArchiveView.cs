@@ -59,6 +59,8 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
             AbandonMerge();
             _buffer.Reset();
             _folder = ArchiveFolder.Open(store, options.Declared);
+            foreach (var day in _folder.Mended)
+                ArchiveLog.ManifestMended(logger, $"{store.Name}/{day}", _folder.Days[day].Files.Count);
             foreach (var name in _folder.Missing)
                 ArchiveLog.FileMissing(logger, $"{store.Name}/{name}");
 
@@ -249,7 +251,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
     {
         try
         {
-            return ParquetReader.Open(store.Open(name));
+            return HistoryFile.Open(store, name);
         }
         catch (FileNotFoundException)
         {
@@ -354,7 +356,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
     {
         try
         {
-            using var reader = ParquetReader.Open(store.Open(name));
+            using var reader = HistoryFile.Open(store, name);
             var scan = reader.Scan();
             while (scan.Read())
             {
@@ -381,7 +383,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         if (!isForced && _buffer.Count == 0 && folder.Position is { } committed && committed.Equals(_position))
             return;
 
-        var (from, to) = (Total(folder.Position), Total(_position));
+        var (from, to) = (folder.Position?.Total ?? 0, _position.Total);
         var changes = new List<PendingChange>();
         foreach (var (tenant, hour, rows) in _buffer.Sorted())
         {
@@ -431,14 +433,6 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         writer.Dispose();
         store.Stage(name);
         return new PendingChange(day, file, []);
-    }
-
-    private static long Total(PositionVector? position)
-    {
-        long total = 0;
-        for (var p = 0; p < (position?.Count ?? 0); p++)
-            total += position![p];
-        return total;
     }
 
     /// <summary>A merge that runs on a thread of its own: it may take seconds, and readings come in meanwhile.</summary>

@@ -17,6 +17,11 @@ public interface IHistoryStore
     /// <summary>A small file as a whole; null when there is none.</summary>
     byte[]? Read(string name);
 
+    /// <summary>
+    /// The data files below a folder, by their names there. A store that cannot rename also tells of files that were never committed, or are replaced.
+    /// </summary>
+    IReadOnlyList<string> DataFiles(string folder);
+
     /// <summary>Something that changes with the file's content: asked before a cached copy is used. Null when there is none.</summary>
     string? MarkOf(string name);
 

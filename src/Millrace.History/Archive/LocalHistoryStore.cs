@@ -44,6 +44,10 @@ public sealed class LocalHistoryStore : IHistoryStore
         }
     }
 
+    public IReadOnlyList<string> DataFiles(string folder) =>
+        [.. Directory.EnumerateFiles(PathOf(folder), "*.parquet", SearchOption.AllDirectories)
+            .Select(path => Path.GetRelativePath(PathOf(folder), path).Replace(Path.DirectorySeparatorChar, '/')).Order(StringComparer.Ordinal)];
+
     public string? MarkOf(string name)
     {
         // A clock's step may be coarser than two commits are apart, hence the length.

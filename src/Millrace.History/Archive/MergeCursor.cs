@@ -22,7 +22,7 @@ internal sealed class MergeCursor : IDisposable
     public MergeCursor(IHistoryStore store, string day, ArchivedFile file, byte[]? without)
     {
         _without = without;
-        _reader = ParquetReader.Open(store.Open($"{day}/{file.Name}"));
+        _reader = HistoryFile.Open(store, $"{day}/{file.Name}");
         _timeUnit = HistoryFileWriter.UnitOf(_reader.Columns[HistoryFileWriter.Time]);
         _scan = _reader.Scan(new ParquetScanOptions { BatchRows = BatchRows });
         _extra = [.. Enumerable.Range(HistoryFileWriter.FixedColumns, _reader.Columns.Count - HistoryFileWriter.FixedColumns).Select(i => _scan[i])];

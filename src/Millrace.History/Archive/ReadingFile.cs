@@ -59,7 +59,7 @@ public sealed class ReadingFile
     public static bool IsOne(ParquetReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
-        return reader.Metadata.TryGetValue(HistoryFileWriter.SchemaKey, out var schema) && schema == HistoryFileWriter.Schema;
+        return HistoryFile.HasColumns(reader);
     }
 
     /// <summary>The readings of such a file, in its order. The payload's JSON view is lent until the next one.</summary>

@@ -101,6 +101,9 @@ public sealed class S3HistoryStore : IHistoryStore, IDisposable
         }
     });
 
+    public IReadOnlyList<string> DataFiles(string folder) =>
+        [.. Names(folder + "/").Where(name => name.EndsWith(".parquet", StringComparison.Ordinal)).Select(name => name[(folder.Length + 1)..])];
+
     public string? MarkOf(string name)
     {
         if (_marks.TryGetValue(name, out var known) && known.Until > Environment.TickCount64)

@@ -84,7 +84,7 @@ public sealed class DeviceTrends(DeviceReadings readings, DeviceRollups? rollups
     /// <summary>The numbers of the device's readings of one day that are archived between two positions of the log.</summary>
     private void ReadFiles(Question question, long day, PositionVector? since, PositionVector until, long from, long to, Action<int, Sample> take)
     {
-        var least = since is null ? 0 : DeviceRollups.Total(since);
+        var least = since?.Total ?? 0;
         var (start, end) = (Math.Max(from, day * Day), Math.Min(to, (day + 1) * Day));
         using var files = readings.Archive!.OpenDayFiles(question.Tenant, day, file => file.To > least && file.TimeMax >= start && file.TimeMin < end);
         var numbers = new List<(int Field, double Value)>();

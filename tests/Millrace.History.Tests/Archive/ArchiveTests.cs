@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Core;
 using Millrace.History.Archive;
+using Millrace.Parquet;
 using Millrace.Parquet.Tests.Support;
 using Millrace.Testing;
 
@@ -131,6 +132,102 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         Assert.Equal(2, reports.Count);
         Assert.True((await OpenAsync(folder.Path, log)).MergeOne());
         Assert.Equal([1, 3], new ArchiveReader(folder.Path).ReadDevice(0, "a", 0, long.MaxValue).Select(r => r.Sequence));
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("{}")]
+    [InlineData("{\"version\":1,\"files\":[{")]
+    public async Task A_manifest_that_is_missing_or_damaged_is_made_again_from_the_files(string? content)
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(2);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 4; i++)
+        {
+            await ApplyAsync(view, log.Append(i % 2, ("a", 0, $$"""{"n":{{i}}}""", 0), ("b", -Day, "{}", 0), ("c", 0, "{}", 1)));
+            await view.CheckpointAsync(log.Durable, default);
+            if (i == 2)
+                Assert.True(view.MergeOne());
+        }
+
+        await ApplyAsync(view, log.Append(0, ("c", 0, "{}", 1)));
+        await view.CheckpointAsync(log.Durable, default);
+        var manifests = Directory.GetFiles(folder.Path, "manifest.json", SearchOption.AllDirectories).Order().ToList();
+        var before = await File.ReadAllTextAsync(manifests[1]);
+        if (content is null)
+            File.Delete(manifests[1]);
+        else
+            await File.WriteAllTextAsync(manifests[1], content);
+
+        // Whoever reads meanwhile has the other days.
+        var reports = new List<string>();
+        Assert.Equal(9, new ArchiveReader(folder.Path, reports.Add).Replay(new ReplayRange()).Count());
+        Assert.Equal(content is null ? 0 : 1, reports.Distinct().Count());
+
+        view = await OpenAsync(folder.Path, log);
+        Assert.Equal(before, await File.ReadAllTextAsync(manifests[1]));
+        await ApplyAsync(view, log.Append(0, ("a", 0, "{}", 0)));
+        await view.CheckpointAsync(log.Durable, default);
+        Assert.Equal(log.Readings.Select(r => (r.Partition, r.Sequence)), new ArchiveReader(folder.Path, Assert.Fail).Replay(new ReplayRange()).Select(r => (r.Partition, r.Sequence)));
+    }
+
+    [Fact]
+    public async Task A_manifest_made_again_takes_nothing_that_was_not_committed_or_is_replaced()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(1);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 3; i++)
+        {
+            await ApplyAsync(view, log.Append(0, ("a", 0, "{}", 0)));
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        // As a store that cannot rename is left by a crash: what was merged beside what it was merged from, and a file of no commit.
+        var hour = Path.GetDirectoryName(Directory.GetFiles(folder.Path, "r0-*.parquet", SearchOption.AllDirectories)[0])!;
+        var old = Directory.GetFiles(hour, "r0-*.parquet").ToDictionary(path => path, File.ReadAllBytes);
+        Assert.True(view.MergeOne());
+        foreach (var (path, bytes) in old)
+            await File.WriteAllBytesAsync(path, bytes);
+        await File.WriteAllBytesAsync(Path.Combine(hour, "r0-000000000003-000000000004.parquet"), old.Values.First());
+        File.Delete(Path.Combine(hour, "..", "manifest.json"));
+
+        await OpenAsync(folder.Path, log);
+        Assert.Equal([0, 1, 2], ReadAll(folder.Path, 0).Select(r => r.Sequence));
+    }
+
+    [Fact]
+    public async Task Parquet_of_another_shape_under_the_name_of_a_file_is_as_damaged_as_any()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(1);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 4; i++)
+        {
+            await ApplyAsync(view, log.Append(0, ("a", 0, "{}", 0)));
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var file = Directory.GetFiles(folder.Path, "*.parquet", SearchOption.AllDirectories).Order().First();
+        await using (var other = File.Create(file))
+        {
+            var writer = new ParquetWriter(other, [ParquetColumn.Double("x")]);
+            writer[0].Add(1.0);
+            writer.CommitRows();
+            writer.Complete();
+        }
+
+        view = await OpenAsync(folder.Path, log);
+        await view.IdleAsync(default);
+        Assert.True(view.MergeOne());
+        var reports = new List<string>();
+        var reader = new ArchiveReader(folder.Path, reports.Add);
+        Assert.Equal([1, 2, 3], reader.Replay(new ReplayRange()).Select(r => r.Sequence));
+        Assert.Equal([1, 2, 3], reader.ReadDevice(0, "a", 0, long.MaxValue).Select(r => r.Sequence));
+        Assert.Contains("not a file of the history", Assert.Single(reports.Distinct()));
     }
 
     [Fact]

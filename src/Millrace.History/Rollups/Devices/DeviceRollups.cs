@@ -127,14 +127,6 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         }
     }
 
-    internal static long Total(PositionVector position)
-    {
-        long total = 0;
-        for (var p = 0; p < position.Count; p++)
-            total += position[p];
-        return total;
-    }
-
     private void Update(ushort tenant, long day, List<ArchivedFile> files, PositionVector held, bool all, CancellationToken cancel)
     {
         var made = ReadMeta(tenant, day);
@@ -161,7 +153,7 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
 
     private bool IsDue(DayMeta? made, long day, List<ArchivedFile> files, bool all)
     {
-        var until = made is null ? 0 : Total(PositionVector.Parse(made.Position));
+        var until = made is null ? 0 : PositionVector.Parse(made.Position).Total;
         var rows = files.Where(file => file.To > until).Sum(file => file.Rows);
         if (all || rows == 0)
             return rows > 0;
@@ -175,7 +167,7 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         var since = made is null ? null : PositionVector.Parse(made.Position);
         var rows = made?.Rows ?? 0;
         using var old = made is null ? null : Open(tenant, day);
-        using var files = archive.OpenDayFiles(tenant, day, file => since is null || file.To > Total(since));
+        using var files = archive.OpenDayFiles(tenant, day, file => since is null || file.To > since.Total);
         var skipped = new Dictionary<string, string>(made?.Skipped ?? [], StringComparer.Ordinal);
         void Skip(string name) => skipped[name] = MarkOf(tenant, day, name);
         files.Unread.ForEach(Skip);
