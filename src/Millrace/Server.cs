@@ -14,6 +14,9 @@ internal sealed class Server(
 {
     private static readonly TimeSpan TotalsEvery = TimeSpan.FromSeconds(10);
 
+    /// <summary>A stop in order takes ten seconds at most; longer only when the disk does not answer.</summary>
+    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(15);
+
     public IReadOnlyList<IListener> Listeners => listeners;
 
     /// <summary>Opens every socket; when one cannot be opened nothing is served.</summary>
@@ -32,7 +35,10 @@ internal sealed class Server(
     }
 
     /// <summary>Serves until <paramref name="stopping"/> fires, then stops in order; everything taken is durable when it returns.</summary>
-    public async Task RunAsync(CancellationToken stopping)
+    /// <exception cref="StopGivenUpException">The disk does not answer: nothing can be closed any more, the process has to end.</exception>
+    public Task RunAsync(CancellationToken stopping) => BoundedStop.RunAsync(ServeAsync, StopMax, ledgers, time, stopping);
+
+    private async Task ServeAsync(CancellationToken stopping)
     {
         using var leaving = new CancellationTokenSource();
         var keeping = KeepTotalsAsync(leaving.Token);

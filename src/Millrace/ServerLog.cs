@@ -19,6 +19,9 @@ internal static partial class ServerLog
     [LoggerMessage(105, LogLevel.Error, "A part of the server could not be closed; the others are.")]
     public static partial void NotClosed(ILogger log, Exception e);
 
+    [LoggerMessage(107, LogLevel.Error, "{Reason}")]
+    public static partial void StopGivenUp(ILogger log, string reason);
+
     [LoggerMessage(104, LogLevel.Warning, "Log:Flush is false: readings are acknowledged before they are on the disk. For measuring only.")]
     public static partial void FlushOff(ILogger log);
 

@@ -62,6 +62,14 @@ internal static class ServeCommand
             await server.RunAsync(stopping.Token);
             await fleet;
         }
+        catch (StopGivenUpException e)
+        {
+            ServerLog.StopGivenUp(logger, e.Message);
+            logs.Dispose();
+            // Returning would close what lies on that disk.
+            Environment.Exit(ExitCode.Failed);
+            return ExitCode.Failed;
+        }
         catch (Exception e) when (e is not OperationCanceledException)
         {
             ServerLog.PartFailed(logger, e);
