@@ -412,20 +412,20 @@ internal sealed class Binder
     {
         var place = OnPlace(scope);
         var rightIndex = scope.Sources.Count - 1;
-        var ranges = new Dictionary<int, (long Low, long High)>();
+        var ranges = new Dictionary<int, (long Low, long High, long Told)>();
         var conditions = Conditions(link.On!);
         foreach (var condition in conditions)
         {
-            if (TryBound(condition, scope, rightIndex, out var left, out var low, out var high))
+            if (TryBound(condition, scope, rightIndex, out var left, out var low, out var high, out var told))
             {
-                var (oldLow, oldHigh) = ranges.GetValueOrDefault(left, (long.MinValue, long.MaxValue));
-                ranges[left] = (Math.Max(low, oldLow), Math.Min(high, oldHigh));
+                var (oldLow, oldHigh, oldTold) = ranges.GetValueOrDefault(left, (long.MinValue, long.MaxValue, long.MaxValue));
+                ranges[left] = (Math.Max(low, oldLow), Math.Min(high, oldHigh), Math.Min(told, oldTold));
             }
         }
 
         var bounds = ranges
             .Where(r => r.Value.Low != long.MinValue && r.Value.High != long.MaxValue)
-            .Select(r => new TimeBound(r.Key, r.Value.Low, r.Value.High))
+            .Select(r => new TimeBound(r.Key, r.Value.Low, r.Value.High, r.Value.Told))
             .ToArray();
         if (bounds.Length == 0 && errors.Count == errorsBefore)
         {
@@ -435,22 +435,31 @@ internal sealed class Binder
         }
 
         var on = expressions.Bind(link.On!, place);
+        var sides = new JoinSides(scope, rightIndex);
+        var isSound = errors.Count == errorsBefore;      // else the errors would be told twice
         bound.Links.Add(new StreamLink(
-            right, link.Kind == LinkKind.LeftJoin, bounds, span, EqualKeys(conditions, place), on, scope.Sources.Count - 1));
+            right, link.Kind == LinkKind.LeftJoin, bounds, span, EqualKeys(conditions, place), on, scope.Sources.Count - 1)
+        {
+            LeftChecks = isSound ? sides.Checks(conditions, right: false, e => expressions.Bind(e, place)) : [],
+            RightChecks = isSound ? sides.Checks(conditions, right: true, e => expressions.Bind(e, place)) : [],
+        });
         if (bounds.Length > 0)
             span += bounds.Max(b => Math.Max(Math.Abs(b.Low), Math.Abs(b.High)));
     }
 
     /// <summary>Reads DATEDIFF(unit, a, b) BETWEEN or compared with whole numbers as a bound of right against left.</summary>
-    private bool TryBound(Expr condition, Scope scope, int rightIndex, out int left, out long low, out long high)
+    /// <param name="told">The upper bound as written: of <c>&lt; 5</c> the 5.</param>
+    private bool TryBound(Expr condition, Scope scope, int rightIndex, out int left, out long low, out long high, out long told)
     {
         left = -1;
+        told = long.MaxValue;
         low = long.MinValue;
         high = long.MaxValue;
         Expr elapsed;
         long unit;
         int from;
         int to;
+        var isStrict = false;
         switch (condition)
         {
             case BetweenExpr { Negated: false } between:
@@ -473,6 +482,7 @@ internal sealed class Binder
 
                 if (!TryConstant(constant, unit, out var size))
                     return false;
+                isStrict = symbol is "<" or ">";
                 if (symbol is "=" or ">=")
                     low = size;
                 if (symbol is "=" or "<=")
@@ -491,6 +501,7 @@ internal sealed class Binder
         left = to == rightIndex ? from : to;
         if (from == rightIndex)
             (low, high) = (high == long.MaxValue ? long.MinValue : -high, low == long.MinValue ? long.MaxValue : -low);
+        told = high == long.MaxValue ? high : high + (isStrict ? 1 : 0);
         return true;
     }
 

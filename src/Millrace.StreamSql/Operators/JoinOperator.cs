@@ -5,7 +5,16 @@ using Millrace.StreamSql.Values;
 namespace Millrace.StreamSql.Operators;
 
 /// <summary>low ≤ timestamp(right) − timestamp(left source) ≤ high, in ticks.</summary>
-internal readonly record struct TimeBound(int LeftSource, long Low, long High);
+/// <param name="LeftSource">Among the sources of the left side.</param>
+/// <param name="Low">Least distance.</param>
+/// <param name="High">Greatest distance.</param>
+/// <param name="Told">The upper bound as written, one tick above the greatest distance where it is strict: the time of unmatched rows.</param>
+internal readonly record struct TimeBound(int LeftSource, long Low, long High, long Told);
+
+/// <summary>Something in ON that reads one side only.</summary>
+/// <param name="Node">Over that side's sources.</param>
+/// <param name="IsCondition">One of those that ON joins by AND: a row for which it is false meets nobody, and the rest is not looked at.</param>
+internal readonly record struct JoinCheck(Node Node, bool IsCondition);
 
 internal sealed class JoinPlan
 {
@@ -21,6 +30,12 @@ internal sealed class JoinPlan
 
     /// <summary>left = right among the conditions: what rows are looked up by. Left nodes see the left sources only.</summary>
     public required (Node Left, Node Right)[] EqualKeys { get; init; }
+
+    /// <summary>Evaluated when a row of the left side comes.</summary>
+    public required JoinCheck[] LeftChecks { get; init; }
+
+    /// <summary>Evaluated when a row of the right side comes.</summary>
+    public required JoinCheck[] RightChecks { get; init; }
 
     public required Node On { get; init; }
 
@@ -38,7 +53,8 @@ internal sealed class JoinOperator : MergingOperator
         public required Row Row;
         public long Until;
         public bool Matched;
-        public bool Expired;
+        public bool Expired;        // also of a left row that can match nobody and waits to be told
+        public bool IsAwaitedOnly;
         public ulong Key;
     }
 
@@ -61,6 +77,7 @@ internal sealed class JoinOperator : MergingOperator
     private readonly Row noRight;
     private readonly List<Kept> matches = [];
     private long number;
+    private long awaitedBytes;
 
     public JoinOperator(JoinPlan plan, QueryIdentity query, IFailureSink failures)
         : base(2)
@@ -73,7 +90,7 @@ internal sealed class JoinOperator : MergingOperator
         noRight = new Row(plan.RightColumns) { Time = Row.NoTime };
     }
 
-    public override long HeldBytes => base.HeldBytes + left.HeldBytes + right.HeldBytes;
+    public override long HeldBytes => base.HeldBytes + left.HeldBytes + right.HeldBytes + awaitedBytes;
 
     protected override void Process(int port, Row row)
     {
@@ -100,41 +117,55 @@ internal sealed class JoinOperator : MergingOperator
     {
         SetLeft(row);
         frame.Sources[^1] = noRight;
-        frame.Error = null;
-        if (!TryKey(leftSide: true, out var key))
+        if (!TryChecks(row, plan.LeftChecks, out var canMatch) || (!canMatch && !plan.IsLeftJoin))
+            return;
+        var key = KeyOf(leftSide: true);
+        if (canMatch && right.ByKey.TryGetValue(key, out var candidates))
+            Match(row, candidates, isLeft: true);
+        var until = long.MaxValue;
+        var silent = long.MaxValue;
+        foreach (var bound in plan.Bounds)
         {
-            failures.Fail(query, row, frame.Error!);
+            var from = TimeOf(row, bound.LeftSource);
+            until = Math.Min(until, Plus(from, bound.High));
+            silent = Math.Min(silent, Plus(from, bound.Told));
+        }
+
+        silent = Math.Max(row.Time, silent);
+        var matched = matches.Count > 0;
+        EmitMatches(row, isLeft: true);
+        if (!canMatch)
+        {
+            Await(new Kept { Row = row.Owned(), Until = silent, Expired = true }, silent);
             return;
         }
 
-        if (right.ByKey.TryGetValue(key, out var candidates) && !Match(row, candidates, isLeft: true))
-            return;
-        var until = long.MaxValue;
-        foreach (var bound in plan.Bounds)
-            until = Math.Min(until, Plus(TimeOf(row, bound.LeftSource), bound.High));
-        var silent = Math.Max(row.Time, until);
-        var matched = matches.Count > 0;
-        EmitMatches(row, isLeft: true);
         if (until < row.Time && (matched || !plan.IsLeftJoin))
             return;
         var kept = Keep(left, row, key, Math.Max(until, row.Time));
         kept.Matched = matched;
         if (plan.IsLeftJoin && !matched)
-            unmatched.Enqueue(kept, (silent, number++));
+            Await(kept, silent);
     }
+
+    private void Await(Kept kept, long due)
+    {
+        unmatched.Enqueue(kept, (due, number++));
+        kept.IsAwaitedOnly = kept.Expired;
+        if (kept.IsAwaitedOnly)
+            awaitedBytes += HeldBytesOf(kept);
+    }
+
+    private static long HeldBytesOf(Kept kept) => kept.Row.HeldBytes() + 120;
 
     private void ProcessRight(Row row)
     {
         frame.Sources[^1] = row;
-        frame.Error = null;
-        if (!TryKey(leftSide: false, out var key))
-        {
-            failures.Fail(query, row, frame.Error!);
+        if (!TryChecks(row, plan.RightChecks, out var canMatch) || !canMatch)
             return;
-        }
-
-        if (left.ByKey.TryGetValue(key, out var candidates) && !Match(row, candidates, isLeft: false))
-            return;
+        var key = KeyOf(leftSide: false);
+        if (left.ByKey.TryGetValue(key, out var candidates))
+            Match(row, candidates, isLeft: false);
         foreach (var match in matches)
             match.Matched = true;
         EmitMatches(row, isLeft: false);
@@ -155,8 +186,33 @@ internal sealed class JoinOperator : MergingOperator
         return sum;
     }
 
-    /// <summary>Finds what fits; false when the condition could not be evaluated, which makes the new row bad.</summary>
-    private bool Match(Row row, List<Kept> candidates, bool isLeft)
+    /// <summary>Evaluates what reads one side only; false when it fails, which makes the row a bad event that meets nobody.</summary>
+    private bool TryChecks(Row row, JoinCheck[] checks, out bool canMatch)
+    {
+        canMatch = true;
+        frame.Time = row.Time;
+        foreach (var check in checks)
+        {
+            frame.Error = null;
+            if (check.IsCondition)
+                canMatch = check.Node.Test(frame) != Truth.False;
+            else
+                check.Node.Evaluate(frame, out _);
+            if (frame.Error is not null)
+            {
+                failures.Fail(query, row, frame.Error);
+                return false;
+            }
+
+            if (!canMatch)
+                return true;
+        }
+
+        return true;
+    }
+
+    /// <summary>Finds what fits. A pair for which the condition cannot be evaluated does not: it is counted for the new row.</summary>
+    private void Match(Row row, List<Kept> candidates, bool isLeft)
     {
         matches.Clear();
         foreach (var candidate in candidates)
@@ -175,19 +231,13 @@ internal sealed class JoinOperator : MergingOperator
             if (!IsInBounds())
                 continue;
             frame.Time = Math.Max(row.Time, candidate.Row.Time);
+            frame.Error = null;
             var truth = plan.On.Test(frame);
             if (frame.Error is not null)
-            {
                 failures.Fail(query, row, frame.Error);
-                matches.Clear();
-                return false;
-            }
-
-            if (truth == Truth.True)
+            else if (truth == Truth.True)
                 matches.Add(candidate);
         }
-
-        return true;
     }
 
     private bool IsInBounds()
@@ -222,16 +272,17 @@ internal sealed class JoinOperator : MergingOperator
         Emit(result);
     }
 
-    private bool TryKey(bool leftSide, out ulong key)
+    /// <summary>Of paths alone, which cannot fail.</summary>
+    private ulong KeyOf(bool leftSide)
     {
-        key = 17;
+        var key = 17UL;
         foreach (var pair in plan.EqualKeys)
         {
             (leftSide ? pair.Left : pair.Right).Evaluate(frame, out var value);
             key = unchecked(((key << 5) | (key >> 59)) * 0x9E3779B97F4A7C15UL) ^ JoinKeys.HashOf(value);
         }
 
-        return frame.Error is null;
+        return key;
     }
 
     private Kept Keep(Side side, Row row, ulong key, long until)
@@ -247,7 +298,7 @@ internal sealed class JoinOperator : MergingOperator
             side.ByKey.Add(kept.Key, list = new List<Kept>(1));
         list.Add(kept);
         side.Expiring.Enqueue(kept, (kept.Until, number++));
-        side.HeldBytes += kept.Row.HeldBytes() + 120;
+        side.HeldBytes += HeldBytesOf(kept);
         side.Count++;
     }
 
@@ -259,6 +310,8 @@ internal sealed class JoinOperator : MergingOperator
         while (unmatched.TryPeek(out var kept, out var due) && due.Time < time)
         {
             unmatched.Dequeue();
+            if (kept.IsAwaitedOnly)
+                awaitedBytes -= HeldBytesOf(kept);
             if (kept.Matched)
                 continue;
             frame.Time = due.Time;
@@ -272,7 +325,7 @@ internal sealed class JoinOperator : MergingOperator
         {
             side.Expiring.Dequeue();
             kept.Expired = true;
-            side.HeldBytes -= kept.Row.HeldBytes() + 120;
+            side.HeldBytes -= HeldBytesOf(kept);
             side.Count--;
             var list = side.ByKey[kept.Key];
 
@@ -349,7 +402,7 @@ internal sealed class JoinOperator : MergingOperator
                 Store(side, kept);
             var due = reader.ReadLong();
             if (due != long.MinValue)
-                unmatched.Enqueue(kept, (due, number++));
+                Await(kept, due);
         }
     }
 }

@@ -129,6 +129,8 @@ internal sealed class QueryGraph(ScriptPlan plan, CompileOptions options, IFailu
                 Bounds = join.Bounds,
                 LeftSpan = join.LeftSpan,
                 EqualKeys = join.EqualKeys,
+                LeftChecks = join.LeftChecks,
+                RightChecks = join.RightChecks,
                 On = join.On,
                 RightColumns = join.Right.ColumnCount,
             },
