@@ -21,20 +21,23 @@ internal sealed class CountingSink : IQuerySink
     public void OnDeadLetter(in DeadLetter letter) => DeadLetters++;
 }
 
-internal sealed record Measured(double Seconds, long Events, long Rows, long StateBytes, long AllocatedBytes);
+/// <param name="Seconds">Of processors.</param>
+/// <param name="Elapsed">Seconds of the clock.</param>
+internal sealed record Measured(double Seconds, double Elapsed, long Events, long Rows, long StateBytes, long AllocatedBytes);
 
 internal static class Engine
 {
-    /// <summary>Reads the file and runs the script over its lines, one thread, rows written as JSON.</summary>
-    public static Measured Run(string script, string input, string path, int events)
+    /// <summary>Reads the file and runs the script over its lines, rows written as JSON.</summary>
+    public static Measured Run(string script, string input, string path, int events, int threads = 1)
     {
-        var query = StreamQuery.Compile(script, new CompileOptions { Inputs = [input] }).Query
+        var query = StreamQuery.Compile(script, new CompileOptions { Inputs = [input], Threads = threads }).Query
             ?? throw new InvalidOperationException("the script does not compile");
         var sink = new CountingSink();
-        var execution = query.Start(sink);
+        using var execution = query.Start(sink);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
         using var self = Process.GetCurrentProcess();
         var before = self.TotalProcessorTime;
+        var started = Stopwatch.GetTimestamp();
         using var file = File.OpenHandle(path, options: FileOptions.SequentialScan);
         var buffer = new byte[1 << 20];
         long position = 0;
@@ -62,10 +65,11 @@ internal static class Engine
 
         var held = execution.EstimateMemory();
         execution.Complete();
+        var elapsed = Stopwatch.GetElapsedTime(started).TotalSeconds;
         self.Refresh();
         var seconds = (self.TotalProcessorTime - before).TotalSeconds;
         if (execution.Counters.Events != events || execution.Counters.Bad != 0)
             throw new InvalidOperationException($"{execution.Counters}");
-        return new Measured(seconds, events, sink.Rows, held, GC.GetAllocatedBytesForCurrentThread() - allocated);
+        return new Measured(seconds, elapsed, events, sink.Rows, held, GC.GetAllocatedBytesForCurrentThread() - allocated);
     }
 }

@@ -2,6 +2,7 @@ using Millrace.QueryBench;
 
 // dotnet run -c Release --project bench/Millrace.QueryBench -- [meters] [readings] [rounds] [part of a query's name]
 //   … -- history [readings] [rounds]   the same over the Parquet files of a history
+//   first processor seconds of one thread, then the clock with one and with two threads
 // Beside DuckDB on one thread when its node package is installed: cd tests/Millrace.Parquet.Tests/peers && npm install --no-package-lock
 var root = AppContext.BaseDirectory;
 while (root is not null && !File.Exists(Path.Combine(root, "Millrace.slnx")))
@@ -88,6 +89,26 @@ foreach (var (name, script, input, file, events, peer) in cases.Where(c => c.Nam
     var peerSeconds = Median(theirs);
     Console.WriteLine($"{name,-32} {events / mine,10:N0}/s {(duck is null ? "" : $"{events / peerSeconds:N0}/s"),12} "
         + $"{(duck is null ? "" : $"{peerSeconds / mine:0.00}"),6} {last.Rows,12:N0} {last.StateBytes / (double)devices,12:0} {last.AllocatedBytes / (double)events,14:0.0}");
+}
+
+// By the clock, the faster of the rounds, by turns: two threads are for those who wait.
+const int manyThreads = 2;
+Console.WriteLine($"{"by the clock",-32} {"one thread",12} {$"{manyThreads} threads",12} {"times",6} {"processors",12}");
+foreach (var (name, script, input, file, events, _) in cases.Where(c => c.Name.Contains(only, StringComparison.OrdinalIgnoreCase)))
+{
+    var one = new List<Measured>();
+    var many = new List<Measured>();
+    for (var round = 0; round < rounds; round++)
+    {
+        one.Add(Engine.Run(script, input, file, events));
+        many.Add(Engine.Run(script, input, file, events, manyThreads));
+        if (one[^1].Rows != many[^1].Rows)
+            throw new InvalidOperationException($"{many[^1].Rows} rows instead of {one[^1].Rows}");
+    }
+
+    var (alone, together) = (one.MinBy(m => m.Elapsed)!, many.MinBy(m => m.Elapsed)!);
+    Console.WriteLine($"{name,-32} {events / alone.Elapsed,10:N0}/s {events / together.Elapsed,10:N0}/s {alone.Elapsed / together.Elapsed,6:0.00} "
+        + $"{together.Seconds / alone.Seconds,11:0.00}x");
 }
 
 Directory.Delete(folder, recursive: true);

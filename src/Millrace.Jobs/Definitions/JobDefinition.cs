@@ -42,7 +42,8 @@ public sealed record JobDefinition(
     public const int MemoryLimitMbDefault = 1024;
 
     /// <summary>Compiles the query with this job's inputs and tolerances.</summary>
-    public CompileResult Compile(FunctionRegistry? functions)
+    /// <param name="threads">For one who waits for the result; the server's jobs have one thread each.</param>
+    public CompileResult Compile(FunctionRegistry? functions, int threads = 1)
     {
         var telemetry = Inputs?.Where(i => i.Reference is null).Select(i => i.Name).ToList() ?? [];
         var references = Inputs?.Where(i => i.Reference is not null).Select(i => i.Name).ToList() ?? [];
@@ -58,6 +59,7 @@ public sealed record JobDefinition(
             LateArrival = LateArrival,
             OutOfOrder = OutOfOrder,
             Policy = Policy,
+            Threads = threads,
             MemoryLimitBytes = (long)MemoryLimitMb << 20,
         });
     }

@@ -10,7 +10,7 @@ namespace Millrace.Jobs.Recorded;
 /// One run of a job's query over recorded readings: it reads as far before the range as its windows reach, unseen, gives the rows
 /// of the range and then ends as if the stream did. A scheduled job's query sees the range alone. Not thread-safe.
 /// </summary>
-public sealed class RecordedRun : IQuerySink
+public sealed class RecordedRun : IQuerySink, IDisposable
 {
     /// <summary>As the start of a range: from the oldest reading there is, nothing unseen.</summary>
     public const long Beginning = long.MinValue;
@@ -192,8 +192,12 @@ public sealed class RecordedRun : IQuerySink
                 Readings++;
         }
 
-        Execution.Flush();
+        // Several threads get whole batches: rows then come with a later block.
+        if (Execution.Query.Options.Threads == 1)
+            Execution.Flush();
     }
+
+    public void Dispose() => Execution.Dispose();
 
     /// <summary>Everything that belongs before the first row is made now, unseen, as when a job has warmed up.</summary>
     private void Unmute(long from)

@@ -39,7 +39,7 @@ internal sealed class JobPreviewRun : IQuerySink
     {
         var query = definition.Compile(services.Functions).Query!;
         var sink = new JobPreviewRun(query.Outputs.Count, limit);
-        var run = new RecordedRun(definition, query, sink, tenant);
+        using var run = new RecordedRun(definition, query, sink, tenant);
         await SetReferencesAsync(definition, run.Execution, services, cancel);
         var startedAt = services.Time.GetTimestamp();
         var until = run.Run(services.Recorded, from, to, _ => services.Time.GetElapsedTime(startedAt) < TimeMax, cancel);

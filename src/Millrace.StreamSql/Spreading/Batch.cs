@@ -16,6 +16,9 @@ internal struct BatchEvent
     public int Length;
     public Row Row;
 
+    /// <summary>The payload as it was read: the row's values refer to it.</summary>
+    public byte[]? Buffer;
+
     /// <summary>Why the event is a bad one for all queries; null when it is not.</summary>
     public string? Problem;
 }
@@ -138,7 +141,10 @@ internal sealed class Batch
 
     public void AddMark(int input, long arrival)
     {
-        Events[Count++] = new BatchEvent { Input = input, IsMark = true, Origin = new EventOrigin { Arrival = arrival } };
+        ref var item = ref Events[Count++];
+        item.Input = input;
+        item.IsMark = true;
+        item.Origin = new EventOrigin { Arrival = arrival };
     }
 
     public void Clear()

@@ -30,7 +30,7 @@ internal sealed class Shard : IFailureSink
     private readonly int count;
     private readonly bool looksAhead;
     private int step;
-    private byte[] payloads = [];
+    private byte[]? payload;
     private Batch.ShardWork work = null!;
 
     /// <summary>Hands the rows of one stream to its readers in this shard.</summary>
@@ -66,7 +66,7 @@ internal sealed class Shard : IFailureSink
                 OutputItem.Write(json, items, frame, writeNulls: true);
             }
 
-            shard.work.Taps[index].Add(shard.step, row, shard.payloads, json.Written);
+            shard.work.Taps[index].Add(shard.step, row, shard.payload, json.Written);
         }
     }
 
@@ -134,13 +134,7 @@ internal sealed class Shard : IFailureSink
                 continue;
             }
 
-            // The reader's copy is gone with the next event.
-            foreach (ref var value in columns.AsSpan())
-            {
-                if (value.IsSlice && ReferenceEquals(value.Buffer, reader.Buffer))
-                    value = Values.Value.Slice(value.Kind, batch.Payloads, item.Start + value.Offset, value.Length);
-            }
-
+            item.Buffer = reader.ExchangeBuffer(item.Buffer ?? []);
             if (!EventCompletion.TryComplete(input, item.Origin, item.Row, out var column))
             {
                 item.Problem = BadEvents.NotOfItsType(column);
@@ -163,7 +157,6 @@ internal sealed class Shard : IFailureSink
     public void Work(Batch batch, bool[] writesJson)
     {
         work = batch.Shards[number];
-        payloads = batch.Payloads;
         if (work.Taps.Length == 0)
             work.Taps = [.. Tapped(plan, spread).Select(s => new TapRows(s.Result.ColumnCount))];
         for (var tap = 0; tap < taps.Count; tap++)
@@ -180,11 +173,13 @@ internal sealed class Shard : IFailureSink
                 // A row object of its own: another shard may have the event under another TIMESTAMP BY.
                 ref readonly var item = ref batch.Events[next.Index];
                 row.Columns = item.Row.Columns;
+                payload = item.Buffer;
                 row.Event = item.Origin.Number;
             }
             else
             {
                 var waited = batch.Waited[next.Index];
+                payload = null;
                 row.Columns = ReadAgain(streams[next.Stream].Input, waited).Columns;
                 row.Event = waited.Origin.Number;
             }
@@ -195,6 +190,7 @@ internal sealed class Shard : IFailureSink
 
         // One mark is as good as many here: results are put in order by their times.
         step = batch.Steps.Count;
+        payload = null;
         for (var stream = 0; stream < sources.Count; stream++)
         {
             if (batch.Marks[stream] != long.MinValue)

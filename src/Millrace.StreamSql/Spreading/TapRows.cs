@@ -36,8 +36,8 @@ internal sealed class TapRows(int columns)
 
     public long NextTime => entries[Next].Time;
 
-    /// <param name="payloads">Bytes that stay as they are until the rows are gone.</param>
-    public void Add(int step, Row row, byte[] payloads, ReadOnlySpan<byte> json)
+    /// <param name="payload">Bytes that stay as they are until the rows are gone.</param>
+    public void Add(int step, Row row, byte[]? payload, ReadOnlySpan<byte> json)
     {
         if (Count == entries.Length)
         {
@@ -61,7 +61,7 @@ internal sealed class TapRows(int columns)
         row.Columns.CopyTo(own);
         foreach (ref var value in own)
         {
-            if (value.IsSlice && !ReferenceEquals(value.Buffer, payloads))
+            if (value.IsSlice && !ReferenceEquals(value.Buffer, payload))
                 value = bytes.Add(value.Kind, value.Span);
         }
 

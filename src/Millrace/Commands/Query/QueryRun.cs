@@ -28,11 +28,13 @@ internal sealed class QueryRun
 
     public bool Drops { get; init; }
 
+    public int Threads { get; init; } = 1;
+
     public int Run(TextWriter output, TextWriter errors, CancellationToken cancel)
     {
         var text = QueryCheck.ReadScript(File);
         var definition = Definition(text);
-        var compiled = Recorded is null ? CompileForFiles(text) : definition.Compile(functions: null);
+        var compiled = Recorded is null ? CompileForFiles(text) : definition.Compile(functions: null, Threads);
         foreach (var error in compiled.Errors)
             QueryErrors.Write(errors, File, text, error);
         foreach (var warning in compiled.Warnings)
@@ -62,6 +64,7 @@ internal sealed class QueryRun
         LateArrival = LateArrival,
         OutOfOrder = OutOfOrder,
         Policy = Drops ? OrderPolicy.Drop : OrderPolicy.Adjust,
+        Threads = Threads,
     });
 
     /// <summary>The script as the job it would be: over recorded readings it has to give that job's rows.</summary>
@@ -78,7 +81,7 @@ internal sealed class QueryRun
         {
             var references = ReadReferences();
             using var rows = new RowFiles(OutputFolder, query.Outputs);
-            var execution = query.Start(rows);
+            using var execution = query.Start(rows);
             SetReferences(execution, references);
             Feed(files, execution, errors, cancel);
             return (execution.Counters, execution.Counters.Events);
@@ -95,7 +98,7 @@ internal sealed class QueryRun
         using var log = DataFolders.OpenLog(range.Folder);
         var references = ReadReferences();
         using var rows = new RowFiles(OutputFolder, query.Outputs);
-        var run = new RecordedRun(definition, query, rows, tenant: 0);
+        using var run = new RecordedRun(definition, query, rows, tenant: 0);
         SetReferences(run.Execution, references);
         var progress = new Progress(errors);
         run.Run(

@@ -24,7 +24,7 @@ public sealed class QueryRunTests : IDisposable
         return folder[name];
     }
 
-    private int Run(string query, string events, string? arrival = null, string? reference = null) => new QueryRun
+    private int Run(string query, string events, string? arrival = null, string? reference = null, int threads = 2) => new QueryRun
     {
         File = Write("q.sql", query),
         Inputs = [("m", Write("in.jsonl", events))],
@@ -32,11 +32,28 @@ public sealed class QueryRunTests : IDisposable
         OutputFolder = folder["out"],
         ArrivalField = arrival,
         LateArrival = TimeSpan.FromSeconds(5),
+        Threads = threads,
     }.Run(output, errors, CancellationToken.None);
 
     private string Rows(string name = "output") => File.ReadAllText(folder[Path.Combine("out", name + ".jsonl")]);
 
     private string Refusal(Func<int> run) => Assert.Throws<CommandException>(() => { run(); }).Message;
+
+    [Fact]
+    public void Rows_and_dead_letters_are_the_same_files_with_any_number_of_threads()
+    {
+        var random = new Random(4);
+        var events = string.Join('\n', Enumerable.Range(0, 6000).Select(i => random.Next(200) == 0 ? "bad" : $$"""{"id":"m{{random.Next(50)}}","v":{{random.Next(9)}},"ts":"2026-03-02T08:{{i / 100:00}}:{{i * 6 / 10 % 60:00}}Z"}"""));
+        string[]? first = null;
+        foreach (var threads in new[] { 1, 2, 5 })
+        {
+            output.GetStringBuilder().Clear();
+            Run("SELECT id, COUNT(*) AS n, 10 / MIN(v) AS x INTO a FROM m TIMESTAMP BY ts GROUP BY id, TumblingWindow(minute, 1) SELECT id, 10 / v AS y INTO b FROM m", events, threads: threads);
+            string[] found = [Rows("a"), Rows("b"), string.Join('\n', Rows("dead-letter").Split('\n').Order(StringComparer.Ordinal)), output.ToString()];
+            Assert.True(found[0].Length > 5000 && found[2].Length > 5000);
+            Assert.Equal(first ??= found, found);
+        }
+    }
 
     [Fact]
     public void Rows_and_bad_events_go_to_files_and_the_counts_to_the_terminal()
