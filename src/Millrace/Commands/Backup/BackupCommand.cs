@@ -13,8 +13,10 @@ internal static class BackupCommand
         var command = new Command("backup", "Copy a data folder, also while its server runs, with a checksum of every file.") { data, output };
         command.SetAction((parsed, cancel) => Guarded(() =>
         {
-            var made = new BackupRun(parsed.GetValue(data)!, parsed.GetValue(output)!, Console.Error).Run(cancel);
+            var run = new BackupRun(parsed.GetValue(data)!, parsed.GetValue(output)!, Console.Error);
+            var made = run.Run(cancel);
             Console.WriteLine($"backed up {Contents(made)} to {parsed.GetValue(output)}");
+            return run.Missing.Count == 0 ? ExitCode.Done : ExitCode.Failed;
         }));
         return command;
     }
@@ -28,6 +30,7 @@ internal static class BackupCommand
         {
             var restored = new RestoreRun(parsed.GetValue(input)!, parsed.GetValue(data)!, Console.Error).Run(cancel);
             Console.WriteLine($"restored {Contents(restored)} to {parsed.GetValue(data)}; start it with millrace serve --data {parsed.GetValue(data)}");
+            return ExitCode.Done;
         }));
         return command;
     }
@@ -35,12 +38,11 @@ internal static class BackupCommand
     private static string Contents(BackupManifest manifest) => string.Create(
         CultureInfo.InvariantCulture, $"{manifest.Readings:N0} readings of the log and everything beside it ({manifest.Files.Count:N0} files, {manifest.Files.Sum(file => file.Bytes):N0} bytes)");
 
-    private static Task<int> Guarded(Action work)
+    private static Task<int> Guarded(Func<int> work)
     {
         try
         {
-            work();
-            return Task.FromResult(ExitCode.Done);
+            return Task.FromResult(work());
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException)
         {

@@ -29,7 +29,11 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
 
     private readonly Progress _progress = new(errors);
     private readonly Dictionary<string, BackupFile> _copied = new(StringComparer.Ordinal);
+    private readonly List<string> _missing = [];
     private CheckedCopy _copy = null!;
+
+    /// <summary>Files that the folder says it has and has not.</summary>
+    public IReadOnlyList<string> Missing => _missing;
 
     public BackupManifest Run(CancellationToken cancel)
     {
@@ -136,11 +140,20 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
     private void CopyMoments(string folder, Func<string, FolderMoment> take, CancellationToken cancel)
     {
         var root = Path.Combine(data, folder);
+        var before = new HashSet<string>(StringComparer.Ordinal);
         for (var attempt = 1; attempt <= Attempts; attempt++)
         {
             var moment = take(root);
-            if (!moment.Files.All(file => TryCopyOnce(file.Path, $"{folder}/{file.Name}", cancel)))
+            var missing = moment.Files.Select(file => (file.Path, Name: $"{folder}/{file.Name}")).Where(file => !TryCopyOnce(file.Path, file.Name, cancel))
+                .Select(file => file.Name).ToList();
+            // What one moment after the other names and has not was not merged away: it is lost, and the copy has what the folder has.
+            if (!missing.TrueForAll(before.Contains))
+            {
+                before = [.. missing];
                 continue;
+            }
+
+            missing.ForEach(TellMissing);
             foreach (var (name, content) in moment.Texts)
                 Take(_copy.Copy(new MemoryStream(content), $"{folder}/{name}", long.MaxValue, cancel));
             var wanted = moment.Files.Select(file => $"{folder}/{file.Name}").Concat(moment.Texts.Select(text => $"{folder}/{text.Name}")).ToHashSet(StringComparer.Ordinal);
@@ -149,6 +162,13 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
         }
 
         throw new CommandException($"the files in {root} are merged faster than they can be copied; give --output a faster disk, or stop the server for the time of the backup");
+    }
+
+    private void TellMissing(string name)
+    {
+        _missing.Add(name);
+        _progress.End();
+        errors.WriteLine($"millrace: {Path.Combine(data, name)} is missing, although the manifests name it: it is not in the backup; older backups may have it");
     }
 
     private static bool IsBelow(string name, string folder) => name.StartsWith(folder + "/", StringComparison.Ordinal);
@@ -164,7 +184,7 @@ internal sealed class BackupRun(string data, string output, TextWriter errors)
             Take(_copy.Copy(path, name, cancel));
             return true;
         }
-        catch (FileNotFoundException)
+        catch (Exception gone) when (gone is FileNotFoundException or DirectoryNotFoundException)
         {
             return false;
         }

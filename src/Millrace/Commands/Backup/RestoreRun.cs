@@ -44,7 +44,7 @@ internal sealed class RestoreRun(string backup, string data, TextWriter errors)
         foreach (var file in manifest.Files)
         {
             var path = Path.GetFullPath(Path.Combine(backup, file.Name));
-            if (!path.StartsWith(Path.GetFullPath(backup) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+            if (Path.IsPathRooted(file.Name) || !IsBelow(path, backup) || !IsBelow(Path.GetFullPath(Path.Combine(making, file.Name)), making))
                 throw new CommandException($"the backup is damaged: {BackupManifest.FileName} names a file outside it, {file.Name}; use another backup");
             if (!File.Exists(path))
                 throw new CommandException($"the backup is damaged: {file.Name} is missing; use another backup");
@@ -59,6 +59,9 @@ internal sealed class RestoreRun(string backup, string data, TextWriter errors)
 
         progress.End();
     }
+
+    private static bool IsBelow(string path, string folder) =>
+        path.StartsWith(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
     /// <summary>The files are those that were written; this says that they also are a log that holds what the backup promises.</summary>
     private static void CheckLog(BackupManifest manifest, string making)
