@@ -99,6 +99,12 @@ internal static class ArchiveMerge
                 ? merged
                 : throw new InvalidDataException($"Merging gave {merged.Rows} rows of {files.Sum(file => file.Rows)} in {day}/{hour}.");
         }
+        catch
+        {
+            // Perhaps half of what was to be erased, and nobody's.
+            File.Delete(output);
+            throw;
+        }
         finally
         {
             cursors.ForEach(cursor => cursor.Dispose());

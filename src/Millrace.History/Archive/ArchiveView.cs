@@ -265,9 +265,9 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         lock (_gate)
         {
             if (without.Rows > 0)
-                store.Stage($"{day}/{without.Name}");
+                Stage(day, without);
             else
-                File.Delete(store.NewFile($"{day}/{without.Name}"));
+                Discard(day, without);
             Commit(Folder().Position!, [new PendingChange(day, without.Rows > 0 ? without : null, [file.Name])]);
         }
 
@@ -328,7 +328,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
         try
         {
             var merged = merge.Work.GetAwaiter().GetResult();
-            store.Stage($"{merge.Day}/{merged.Name}");
+            Stage(merge.Day, merged);
             Commit(folder.Position!, [new PendingChange(merge.Day, merged, merge.Files.ConvertAll(file => file.Name))]);
         }
         catch (Exception fault) when (fault is ParquetFormatException or FileNotFoundException or InvalidDataException)
@@ -372,9 +372,26 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
 
     private void AbandonMerge()
     {
-        _merging?.Abandon();
+        if (_merging is { } merge && merge.Abandon() is { } merged)
+            Discard(merge.Day, merged);
         _merging = null;
     }
+
+    private void Stage(string day, ArchivedFile file)
+    {
+        try
+        {
+            store.Stage($"{day}/{file.Name}");
+        }
+        catch
+        {
+            Discard(day, file);
+            throw;
+        }
+    }
+
+    /// <summary>Deletes what was written and will not be committed: it may hold what is being erased.</summary>
+    private void Discard(string day, ArchivedFile file) => File.Delete(store.NewFile($"{day}/{file.Name}"));
 
     /// <summary>Writes what is buffered and commits it with the position that the buffer reaches to.</summary>
     private void Flush(CancellationToken cancel, bool isForced = false)
@@ -385,10 +402,18 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
 
         var (from, to) = (folder.Position?.Total ?? 0, _position.Total);
         var changes = new List<PendingChange>();
-        foreach (var (tenant, hour, rows) in _buffer.Sorted())
+        try
         {
-            cancel.ThrowIfCancellationRequested();
-            changes.Add(WriteHour(folder, tenant, hour, rows.Span, from, to));
+            foreach (var (tenant, hour, rows) in _buffer.Sorted())
+            {
+                cancel.ThrowIfCancellationRequested();
+                changes.Add(WriteHour(folder, tenant, hour, rows.Span, from, to));
+            }
+        }
+        catch
+        {
+            changes.ForEach(change => Discard(change.Folder, change.Add!));
+            throw;
         }
 
         Commit(_position, changes);
@@ -431,7 +456,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
 
         var file = writer.Complete(hourName, 0, from, to);
         writer.Dispose();
-        store.Stage(name);
+        Stage(day, file);
         return new PendingChange(day, file, []);
     }
 
@@ -453,12 +478,13 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
 
         public Task<ArchivedFile> Work { get; }
 
-        /// <summary>Ends it without a result, soon.</summary>
-        public void Abandon()
+        /// <summary>Ends it, soon; gives what it had written whole already.</summary>
+        public ArchivedFile? Abandon()
         {
             _isAbandoned = true;
             ((IAsyncResult)Work).AsyncWaitHandle.WaitOne();
             _ = Work.Exception; // Seen: it is of no interest any more.
+            return Work.IsCompletedSuccessfully ? Work.Result : null;
         }
     }
 }

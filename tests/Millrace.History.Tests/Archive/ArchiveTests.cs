@@ -446,6 +446,29 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
     }
 
     [Fact]
+    public async Task A_merge_that_is_given_up_or_fails_leaves_nothing_of_what_it_wrote()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(1);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 3; i++)
+        {
+            await ApplyAsync(view, log.Append(0, ("gone", 0, "{}", 0), ("kept", 0, "{}", 0)));
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        await view.IdleAsync(default);
+        await view.EraseAsync(0, "gone", default);
+        Assert.Empty(Directory.GetFiles(folder.Path, "*.tmp", SearchOption.AllDirectories));
+
+        var bad = Directory.GetFiles(folder.Path, "*.parquet", SearchOption.AllDirectories).Order().ElementAt(1);
+        File.WriteAllBytes(bad, File.ReadAllBytes(bad)[..^20]);
+        view = await OpenAsync(folder.Path, log);
+        Assert.True(view.MergeOne());
+        Assert.Empty(Directory.GetFiles(folder.Path, "*.tmp", SearchOption.AllDirectories));
+    }
+
+    [Fact]
     public async Task Readings_leave_by_their_age_each_tenant_by_its_own()
     {
         using var folder = new TestFolder();
