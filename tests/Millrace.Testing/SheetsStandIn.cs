@@ -18,10 +18,16 @@ public sealed class SheetsStandIn : IAsyncDisposable
 
     private SheetsStandIn(WebApplication app) => _app = app;
 
-    /// <summary>Sheets by title, in order; a sheet is rows of cells.</summary>
+    /// <summary>Sheets of the spreadsheet by title, in order; a sheet is rows of cells.</summary>
     public List<(string Title, List<string[]> Rows)> Sheets { get; } = [("Log", [])];
 
-    /// <summary>Cells the spreadsheet may have, empty ones included, as the service counts them.</summary>
+    /// <summary>Spreadsheets that were made through the Drive service, in order.</summary>
+    public List<MadeSpreadsheet> Made { get; } = [];
+
+    /// <summary>What the last token may be used for.</summary>
+    public string? Scope { get; private set; }
+
+    /// <summary>Cells a spreadsheet may have, empty ones included, as the service counts them.</summary>
     public long CellsMax { get; set; } = 10_000_000;
 
     public List<string> Queries { get; } = [];
@@ -35,7 +41,7 @@ public sealed class SheetsStandIn : IAsyncDisposable
 
     public Uri Url => new(_app.Urls.First());
 
-    private readonly Dictionary<string, int> _columns = [];
+    private readonly Dictionary<List<string[]>, int> _columns = [];
     private int _calls;
 
     public static async Task<SheetsStandIn> StartAsync()
@@ -75,6 +81,7 @@ public sealed class SheetsStandIn : IAsyncDisposable
             var valid = _key.VerifyData(
                 Encoding.ASCII.GetBytes($"{parts[0]}.{parts[1]}"), System.Buffers.Text.Base64Url.DecodeFromChars(parts[2]), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
             var claims = JsonDocument.Parse(System.Buffers.Text.Base64Url.DecodeFromChars(parts[1])).RootElement;
+            Scope = claims.GetProperty("scope").GetString();
             if (!valid || claims.GetProperty("iss").GetString() != "mill@example.iam" || claims.GetProperty("exp").GetInt64() - claims.GetProperty("iat").GetInt64() > 3600)
             {
                 context.Response.StatusCode = 400;
@@ -102,7 +109,7 @@ public sealed class SheetsStandIn : IAsyncDisposable
         lock (_gate)
         {
             Queries.Add(context.Request.Method + " " + path + context.Request.QueryString);
-            fault = Fault(path.Contains(":append") ? "append" : context.Request.Method, _calls++);
+            fault = Fault(path.Contains(":append") ? "append" : path.StartsWith("/drive", StringComparison.Ordinal) ? "drive " + context.Request.Method : context.Request.Method, _calls++);
             if (fault is null || fault.Value.After)
                 Serve(context, path, body);
         }
@@ -126,20 +133,24 @@ public sealed class SheetsStandIn : IAsyncDisposable
             context.Response.StatusCode = 401;
             context.Items["answer"] = "{}";
         }
+        else if (path.StartsWith("/drive", StringComparison.Ordinal))
+        {
+            ServeFiles(context, body);
+        }
         else if (path.EndsWith(":batchUpdate", StringComparison.Ordinal))
         {
             var properties = JsonElement.Parse(body).GetProperty("requests")[0].GetProperty("addSheet").GetProperty("properties");
             var (title, columns) = (properties.GetProperty("title").GetString()!, properties.GetProperty("gridProperties").GetProperty("columnCount").GetInt32());
-            if (!HasCells(context, columns))
+            if (!HasCells(context, path, columns))
                 return;
-            Sheets.Add((title, []));
-            _columns[title] = columns;
+            SheetsOf(path).Add((title, []));
+            _columns[SheetsOf(path)[^1].Rows] = columns;
             context.Items["answer"] = "{}";
         }
         else if (path.EndsWith(":append", StringComparison.Ordinal))
         {
             var rows = JsonDocument.Parse(body).RootElement.GetProperty("values").EnumerateArray();
-            if (!HasCells(context, rows.Count() * ColumnsOf(Sheet(path).Title)))
+            if (!HasCells(context, path, rows.Count() * ColumnsOf(Sheet(path).Rows)))
                 return;
             Sheet(path).Rows.AddRange(rows.Select(r => r.EnumerateArray().Select(c => c.ToString()).ToArray()));
             context.Items["answer"] = """{"updates":{}}""";
@@ -156,16 +167,35 @@ public sealed class SheetsStandIn : IAsyncDisposable
             context.Items["answer"] = JsonSerializer.Serialize(new
             {
                 // As the service does: a grid of a thousand empty rows below what is there.
-                sheets = Sheets.Select(s => new { properties = new { title = s.Title, gridProperties = new { rowCount = s.Rows.Count + 1000 } } }),
+                sheets = SheetsOf(path).Select(s => new { properties = new { title = s.Title, gridProperties = new { rowCount = s.Rows.Count + 1000 } } }),
             });
         }
     }
 
-    private int ColumnsOf(string title) => _columns.GetValueOrDefault(title, 26);
-
-    private bool HasCells(HttpContext context, int more)
+    private void ServeFiles(HttpContext context, string body)
     {
-        if (Sheets.Sum(s => (long)s.Rows.Count * ColumnsOf(s.Title)) + more <= CellsMax)
+        if (context.Request.Method == HttpMethods.Post)
+        {
+            var file = JsonElement.Parse(body);
+            var properties = file.GetProperty("appProperties").Deserialize<Dictionary<string, string>>()!;
+            Made.Add(new MadeSpreadsheet($"made-{Made.Count}", file.GetProperty("parents")[0].GetString()!, properties, [("Sheet1", [])]));
+            context.Items["answer"] = JsonSerializer.Serialize(new { id = Made[^1].Id });
+            return;
+        }
+
+        var query = context.Request.Query["q"].ToString();
+        var files = Made.Where(m => m.Properties.Any(p => query.Contains($"key='{p.Key}' and value='{p.Value}'")));
+        context.Items["answer"] = JsonSerializer.Serialize(new { files = files.Select(m => new { id = m.Id, appProperties = m.Properties }) });
+    }
+
+    private List<(string Title, List<string[]> Rows)> SheetsOf(string path) =>
+        Made.Find(m => path.StartsWith($"/v4/spreadsheets/{m.Id}", StringComparison.Ordinal))?.Sheets ?? Sheets;
+
+    private int ColumnsOf(List<string[]> rows) => _columns.GetValueOrDefault(rows, 26);
+
+    private bool HasCells(HttpContext context, string path, int more)
+    {
+        if (SheetsOf(path).Sum(s => (long)s.Rows.Count * ColumnsOf(s.Rows)) + more <= CellsMax)
             return true;
         context.Response.StatusCode = 400;
         context.Items["answer"] =
@@ -176,6 +206,11 @@ public sealed class SheetsStandIn : IAsyncDisposable
     private (string Title, List<string[]> Rows) Sheet(string path)
     {
         var title = path[(path.LastIndexOf('/') + 1)..path.LastIndexOf('!')].Trim('\'');
-        return Sheets.Single(s => s.Title == title);
+        return SheetsOf(path).Single(s => s.Title == title);
     }
 }
+
+/// <summary>A spreadsheet that the program under test has made.</summary>
+/// <param name="Folder">Where it was made.</param>
+/// <param name="Properties">The file's own, seen by nobody else.</param>
+public sealed record MadeSpreadsheet(string Id, string Folder, Dictionary<string, string> Properties, List<(string Title, List<string[]> Rows)> Sheets);

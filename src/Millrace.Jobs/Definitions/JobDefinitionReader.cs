@@ -18,7 +18,7 @@ public static partial class JobDefinitionReader
         ["sql"] = ["provider", "connection", "table", "key", "schema"],
         ["webhook"] = ["url", "secret", "batchRows", "batchMs"],
         ["email"] = ["to", "subject", "digestSeconds"],
-        ["sheets"] = ["spreadsheet", "range", "credentials", "baseUri", "tokenUri"],
+        ["sheets"] = ["spreadsheet", "range", "folder", "credentials", "baseUri", "tokenUri"],
         ["live"] = [],
         ["alert"] = ["rule", "key", "severity", "message", "clearAfter", "repeatEvery", "notify", "notifyMaxAge", "raiseOnGap"],
         ["alert-clear"] = ["rule", "key"],

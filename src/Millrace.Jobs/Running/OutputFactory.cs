@@ -204,13 +204,16 @@ internal sealed class OutputFactory(JobServices services)
     private Func<IOutput> Sheets(OutputSource source, SpecReader spec)
     {
         var credentials = spec.Required("credentials");
+        var standIn = spec.Address("baseUri");
         var options = new SheetsOptions
         {
             Spreadsheet = spec.Required("spreadsheet"),
             Range = spec.Text("range") ?? "Sheet1!A1",
             Credentials = credentials.Length > 0 ? services.Folders.Resolve(credentials) : "",
             TokenUri = spec.Address("tokenUri"),
-            BaseUri = spec.Address("baseUri") ?? new Uri("https://sheets.googleapis.com"),
+            Folder = spec.Text("folder"),
+            BaseUri = standIn ?? SheetsOptions.SheetsService,
+            DriveUri = standIn ?? SheetsOptions.DriveService,
         };
         return () => new SheetsOutput(source, options, services.Http, services.Quota, services.Time);
     }

@@ -13,6 +13,9 @@ namespace Millrace.Outputs.GoogleSheets;
 internal sealed class GoogleToken(SheetsOptions options, HttpClient client, TimeProvider time)
 {
     private const string Scope = "https://www.googleapis.com/auth/spreadsheets";
+
+    /// <summary>To make a file in a folder that a person has shared with the account.</summary>
+    private const string DriveScope = " https://www.googleapis.com/auth/drive";
     private const string DefaultTokenUri = "https://oauth2.googleapis.com/token";
     private static readonly TimeSpan RenewBefore = TimeSpan.FromMinutes(5);
 
@@ -88,7 +91,7 @@ internal sealed class GoogleToken(SheetsOptions options, HttpClient client, Time
         var claims = Base64Url.EncodeToString(JsonSerializer.SerializeToUtf8Bytes(new Dictionary<string, object>
         {
             ["iss"] = account,
-            ["scope"] = Scope,
+            ["scope"] = options.Folder is null ? Scope : Scope + DriveScope,
             ["aud"] = audience,
             ["iat"] = now,
             ["exp"] = now + 3600,

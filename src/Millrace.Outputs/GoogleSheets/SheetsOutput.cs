@@ -1,6 +1,9 @@
 using System.Buffers;
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using Millrace.Core;
 using Millrace.Outputs.Webhook;
@@ -17,11 +20,18 @@ public sealed class SheetsOutput(
     /// <summary>Rows at the end of a sheet that are searched for our mark before going further back.</summary>
     private const int TailRows = 2000;
 
+    private const string ChainProperty = "millrace";
+    private const string NumberProperty = "millraceNumber";
+
     /// <summary>Columns beyond those of its first rows that a sheet of ours has: every cell counts, also an empty one.</summary>
     private const int SpareColumns = 4;
 
     private readonly GoogleToken _token = new(options, client, time);
     private readonly string _baseTitle = options.Range.Contains('!') ? options.Range[..options.Range.LastIndexOf('!')].Trim('\'') : "Sheet1";
+    private string _spreadsheet = options.Spreadsheet;
+
+    /// <summary>1 for the spreadsheet of the job's definition, then one more for each that followed.</summary>
+    private int _spreadsheetNumber = 1;
     private string _title = "";
     private int _sheetNumber = 1;
     private long _sheetRows;
@@ -36,10 +46,14 @@ public sealed class SheetsOutput(
     // Thirty calls a minute at most, far below the recommended 2 MB.
     public OutputBatching Batching => new(500, 1 << 20, TimeSpan.FromSeconds(2));
 
+    /// <summary>By this a spreadsheet that follows is found again: a property of its file, of at most 124 bytes with its name.</summary>
+    private string Chain => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{options.Spreadsheet}/{Mark}")))[..32];
+
     private string Mark => $"{source.Job}/{source.Output}/";
 
     public async ValueTask<RowId> OpenAsync(CancellationToken cancel)
     {
+        await FindSpreadsheetAsync(cancel);
         var rows = await FindSheetAsync(cancel);
         for (var to = rows; to > 0; to -= TailRows)
         {
@@ -54,7 +68,7 @@ public sealed class SheetsOutput(
                 if (values[i].GetArrayLength() == 0 || !TryParseMark(values[i][0].ToString(), out var id, out var incarnation))
                     continue;
                 source.Lineage.Accept(
-                    source, id, incarnation, $"spreadsheet {options.Spreadsheet}",
+                    source, id, incarnation, $"spreadsheet {_spreadsheet}",
                     $"choose another spreadsheet or range, or remove the rows that begin with {Mark}");
                 return id;
             }
@@ -65,7 +79,7 @@ public sealed class SheetsOutput(
 
     public async ValueTask AppendAsync(IReadOnlyList<OutputRow> rows, CancellationToken cancel)
     {
-        if (_sheetRows >= options.SheetRowsMax)
+        if (_sheetNumber == 0 || _sheetRows >= options.SheetRowsMax)
             await AddSheetAsync(rows, cancel);
         try
         {
@@ -96,12 +110,54 @@ public sealed class SheetsOutput(
         }
         catch (OutputException e) when (IsOutOfCells(e))
         {
-            // Said below, in the words of what has to be done.
+            // Goes on, or is said, below.
         }
 
-        throw new OutputException(
-            $"spreadsheet {options.Spreadsheet} is full, it holds the service's ten million cells: make a new one, share it with the same account and put its id into the job",
-            full, refused: true);
+        if (options.Folder is null)
+        {
+            throw new OutputException(
+                $"spreadsheet {_spreadsheet} is full, it holds the service's ten million cells: make a new one, share it with the same account and put its id into the job, "
+                + "or name a \"folder\" in which the next ones are made", full, refused: true);
+        }
+
+        await AddSpreadsheetAsync(cancel);
+        await AddSheetAsync(rows, cancel);
+        await AppendHereAsync(rows, cancel);
+    }
+
+    /// <summary>Goes to the last of the spreadsheets that followed the job's, which only the service knows for sure.</summary>
+    private async ValueTask FindSpreadsheetAsync(CancellationToken cancel)
+    {
+        (_spreadsheet, _spreadsheetNumber) = (options.Spreadsheet, 1);
+        if (options.Folder is null)
+            return;
+        var query = Uri.EscapeDataString($"appProperties has {{ key='{ChainProperty}' and value='{Chain}' }} and trashed=false");
+        using var answer = await CallAsync(
+            HttpMethod.Get, DrivePath($"?q={query}&fields=files(id,appProperties)&pageSize=1000&supportsAllDrives=true&includeItemsFromAllDrives=true"), null, cancel);
+        foreach (var file in answer.RootElement.GetProperty("files").EnumerateArray())
+        {
+            if (int.TryParse(file.GetProperty("appProperties").GetProperty(NumberProperty).GetString(), out var number) && number > _spreadsheetNumber)
+                (_spreadsheet, _spreadsheetNumber) = (file.GetProperty("id").GetString()!, number);
+        }
+    }
+
+    /// <summary>Makes the spreadsheet that follows, in the folder. One that was made without our learning of it is found by the next opening.</summary>
+    private async ValueTask AddSpreadsheetAsync(CancellationToken cancel)
+    {
+        var body = JsonSerializer.SerializeToUtf8Bytes(new
+        {
+            name = $"{source.Job} {source.Output} {_spreadsheetNumber + 1}",
+            mimeType = "application/vnd.google-apps.spreadsheet",
+            parents = new[] { options.Folder },
+            appProperties = new Dictionary<string, string>
+            {
+                [ChainProperty] = Chain,
+                [NumberProperty] = (_spreadsheetNumber + 1).ToString(CultureInfo.InvariantCulture),
+            },
+        });
+        using var answer = await CallAsync(HttpMethod.Post, DrivePath("?fields=id&supportsAllDrives=true"), body, cancel);
+        (_spreadsheet, _spreadsheetNumber) = (answer.RootElement.GetProperty("id").GetString()!, _spreadsheetNumber + 1);
+        (_sheetNumber, _sheetRows, _isLean) = (0, 0, false);
     }
 
     private async ValueTask AppendHereAsync(IReadOnlyList<OutputRow> rows, CancellationToken cancel)
@@ -130,6 +186,13 @@ public sealed class SheetsOutput(
                 (_title, _sheetNumber, _isLean) = (title, number, number > 1);
                 rows = properties.TryGetProperty("gridProperties", out var grid) && grid.TryGetProperty("rowCount", out var count) ? count.GetInt32() : 1000;
             }
+        }
+
+        if (rows < 0 && _spreadsheetNumber > 1)
+        {
+            // Ours, and nothing was written yet.
+            _sheetNumber = 0;
+            return 0;
         }
 
         if (rows < 0)
@@ -232,7 +295,9 @@ public sealed class SheetsOutput(
         return true;
     }
 
-    private string SpreadsheetPath => "v4/spreadsheets/" + Uri.EscapeDataString(options.Spreadsheet);
+    private string SpreadsheetPath => "v4/spreadsheets/" + Uri.EscapeDataString(_spreadsheet);
+
+    private string DrivePath(string query) => new Uri(options.DriveUri, "drive/v3/files" + query).AbsoluteUri;
 
     private string ValuesPath(string range) => $"{SpreadsheetPath}/values/{Uri.EscapeDataString(range)}";
 
@@ -262,7 +327,7 @@ public sealed class SheetsOutput(
                     continue;
                 }
 
-                if (await HttpAnswers.FailureAsync(answer, options.BaseUri.Host, time.GetUtcNow(), either.Token) is { } failure)
+                if (await HttpAnswers.FailureAsync(answer, request.RequestUri!.Host, time.GetUtcNow(), either.Token) is { } failure)
                     throw failure;
                 return await JsonDocument.ParseAsync(await answer.Content.ReadAsStreamAsync(either.Token), default, either.Token);
             }

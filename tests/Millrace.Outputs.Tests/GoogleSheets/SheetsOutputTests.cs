@@ -142,6 +142,52 @@ public sealed class SheetsOutputTests : IDisposable
         Assert.Contains("put its id into the job", full.Message);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_full_spreadsheet_is_followed_by_one_in_the_folder_which_a_restart_finds_again(bool answerLost)
+    {
+        await using var service = await SheetsStandIn.StartAsync();
+        service.CellsMax = 12 * 26;
+        var lost = answerLost;
+        service.Fault = (call, _) => call == "drive POST" && Interlocked.Exchange(ref lost, false) ? (500, true, null) : null;
+        var output = Output(service, folder: "shared-folder");
+        await output.OpenAsync(default);
+        for (var n = 0; n < 120; n++)
+        {
+            try
+            {
+                await output.AppendAsync([Row(n, $$"""{"n":{{n}}}""")], default);
+            }
+            catch (OutputException e) when (!e.Refused)
+            {
+                // As the pump does: ask what is there, from a new process even, and go on behind that and behind what it knows to be taken.
+                output = Output(service, folder: "shared-folder");
+                n = Math.Max(n - 1, (int)(await output.OpenAsync(default)).Row);
+            }
+        }
+
+        var held = await Output(service, folder: "shared-folder").OpenAsync(default);
+
+        var rows = service.Sheets.Concat(service.Made.SelectMany(m => m.Sheets)).SelectMany(s => s.Rows).Where(r => r[0] != "row").Select(r => int.Parse(r[2]));
+        Assert.Equal(Enumerable.Range(0, 120), rows);
+        Assert.Equal(new RowId(1, 119), held);
+        Assert.True(service.Made.Count > 1, "only one spreadsheet followed");
+        Assert.All(service.Made, made => Assert.Equal("shared-folder", made.Folder));
+        Assert.Contains("https://www.googleapis.com/auth/drive", service.Scope!.Split(' '));
+    }
+
+    [Fact]
+    public async Task Without_a_folder_the_account_is_asked_for_spreadsheets_alone()
+    {
+        await using var service = await SheetsStandIn.StartAsync();
+
+        await Output(service).OpenAsync(default);
+
+        Assert.Equal("https://www.googleapis.com/auth/spreadsheets", service.Scope);
+        Assert.DoesNotContain(service.Queries, q => q.Contains("/drive/"));
+    }
+
     [Fact]
     public async Task Calls_stay_within_the_quota()
     {
@@ -158,13 +204,13 @@ public sealed class SheetsOutputTests : IDisposable
         Assert.True(waited);
     }
 
-    private SheetsOutput Output(SheetsStandIn service, string? credentials = null)
+    private SheetsOutput Output(SheetsStandIn service, string? credentials = null, string? folder = null)
     {
         File.WriteAllText(_folder["key.json"], credentials ?? service.ServiceAccount());
         return new SheetsOutput(
             new OutputSource("j", "o"),
-            new SheetsOptions { Spreadsheet = "abc", Range = "Log!A1", Credentials = _folder["key.json"], BaseUri = service.Url, TokenUri = new Uri(service.Url, "token") },
-            _client, new SheetsQuota(_time), _time);
+            new SheetsOptions { Spreadsheet = "abc", Range = "Log!A1", Credentials = _folder["key.json"], BaseUri = service.Url, DriveUri = service.Url, Folder = folder, TokenUri = new Uri(service.Url, "token") },
+            _client, new SheetsQuota(_time, 100_000), _time);
     }
 
     private static OutputRow Row(long row, string json) => new(new RowId(1, row), 1_767_225_600_000_000, Encoding.UTF8.GetBytes(json));
