@@ -6,7 +6,7 @@ namespace Millrace.Parquet.Compression;
 /// <summary>Compresses page bodies with one codec, into a buffer that is kept for the next page.</summary>
 internal sealed class PageCompressor(ParquetCodec codec, int gzipLevel, int brotliQuality)
 {
-    private readonly ByteBuffer _output = new(64 << 10);
+    private readonly ByteBuffer _output = new();
     private readonly ZLibCompressionOptions _gzip = new() { CompressionLevel = gzipLevel };
 
     public ParquetCodec Codec => codec;
@@ -40,6 +40,9 @@ internal sealed class PageCompressor(ParquetCodec codec, int gzipLevel, int brot
 
         return _output.Written;
     }
+
+    /// <summary>Gives the buffer back.</summary>
+    public void Release() => _output.Release();
 
     /// <summary>GZipStream writes nothing at all for nothing, and nothing is not a member.</summary>
     private void WriteEmptyGzip()

@@ -4,9 +4,9 @@ using System.Buffers.Binary;
 namespace Millrace.Parquet.Encodings;
 
 /// <summary>A growing run of bytes, kept for reuse: pages and metadata are built in a few of these.</summary>
-internal sealed class ByteBuffer(int capacity = 256) : IBufferWriter<byte>
+internal sealed class ByteBuffer : IBufferWriter<byte>
 {
-    private byte[] _bytes = new byte[capacity];
+    private byte[] _bytes = [];
 
     public int Length { get; private set; }
 
@@ -72,11 +72,12 @@ internal sealed class ByteBuffer(int capacity = 256) : IBufferWriter<byte>
 
     public void WriteZigZag(long value) => WriteVarint((ulong)(value << 1) ^ (ulong)(value >> 63));
 
-    private void Reserve(int count)
+    /// <summary>Gives the memory back; the buffer is empty then and may be used anew.</summary>
+    public void Release()
     {
-        if (_bytes.Length - Length >= count)
-            return;
-
-        Array.Resize(ref _bytes, (int)Math.Min(Array.MaxLength, Math.Max((long)_bytes.Length * 2, (long)Length + count)));
+        Length = 0;
+        PooledArray.Release(ref _bytes);
     }
+
+    private void Reserve(int count) => PooledArray.Reserve(ref _bytes, Length, count);
 }

@@ -10,8 +10,8 @@ internal sealed class ChunkWriter(ParquetWriterOptions options, PositionedOutput
     private readonly PageCompressor _compressor = new(options.Codec, options.GzipLevel, options.BrotliQuality);
     private readonly ValueEncoder _encoder = new();
     private readonly DictionaryBuilder _dictionary = new();
-    private readonly ByteBuffer _body = new(256 << 10);
-    private readonly ByteBuffer _levels = new(4 << 10);
+    private readonly ByteBuffer _body = new();
+    private readonly ByteBuffer _levels = new();
     private readonly ByteBuffer _header = new();
 
     /// <remarks><paramref name="cuts"/>: The row after the last of each page.</remarks>
@@ -66,10 +66,22 @@ internal sealed class ChunkWriter(ParquetWriterOptions options, PositionedOutput
             return distinct;
         }
 
-        var all = new HashSet<ulong>();
-        for (var i = 0; i < column.CountValues(0, rows); i++)
+        var values = column.CountValues(0, rows);
+        var all = new HashSet<ulong>(values);
+        for (var i = 0; i < values; i++)
             all.Add(HashOf(column, i));
         return [.. all];
+    }
+
+    /// <summary>Gives the buffers back: nothing is written any more.</summary>
+    public void Release()
+    {
+        _compressor.Release();
+        _encoder.Release();
+        _dictionary.Release();
+        _body.Release();
+        _levels.Release();
+        _header.Release();
     }
 
     private static ulong HashOf(ParquetColumnWriter column, int value) => column.Column.Physical switch

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using System.Text;
 using Millrace.Parquet.Encodings;
@@ -15,7 +16,7 @@ public sealed class ParquetColumnWriter
     private bool[] _booleans = [];
     private int[] _ends = [];
     private bool[] _present = [];
-    private readonly ByteBuffer _bytes = new(0);
+    private readonly ByteBuffer _bytes = new();
     private bool _hasNulls;
 
     internal ParquetColumnWriter(ParquetColumn column) => Column = column;
@@ -40,12 +41,12 @@ public sealed class ParquetColumnWriter
         if (!_hasNulls)
         {
             // Only now that there is one do the rows before it need their flags.
-            Reserve(ref _present, 0, RowCount + count);
+            PooledArray.Reserve(ref _present, 0, RowCount + count);
             _present.AsSpan(0, RowCount).Fill(true);
             _hasNulls = true;
         }
 
-        Reserve(ref _present, RowCount, count);
+        PooledArray.Reserve(ref _present, RowCount, count);
         _present.AsSpan(RowCount, count).Clear();
         RowCount += count;
     }
@@ -61,7 +62,7 @@ public sealed class ParquetColumnWriter
 
         CheckNumbers(Column.IsInteger);
         CheckRange(value);
-        Reserve(ref _numbers, ValueCount, 1);
+        PooledArray.Reserve(ref _numbers, ValueCount, 1);
         _numbers[ValueCount] = value;
         Added(1);
     }
@@ -75,7 +76,7 @@ public sealed class ParquetColumnWriter
                 CheckRange(value);
         }
 
-        Reserve(ref _numbers, ValueCount, values.Length);
+        PooledArray.Reserve(ref _numbers, ValueCount, values.Length);
         values.CopyTo(_numbers.AsSpan(ValueCount));
         Added(values.Length);
     }
@@ -83,7 +84,7 @@ public sealed class ParquetColumnWriter
     public void Add(ReadOnlySpan<int> values)
     {
         CheckNumbers(Column.IsInteger);
-        Reserve(ref _numbers, ValueCount, values.Length);
+        PooledArray.Reserve(ref _numbers, ValueCount, values.Length);
         for (var i = 0; i < values.Length; i++)
             _numbers[ValueCount + i] = values[i];
         Added(values.Length);
@@ -92,7 +93,7 @@ public sealed class ParquetColumnWriter
     public void Add(double value)
     {
         CheckNumbers(Column.Physical == PhysicalType.Double);
-        Reserve(ref _numbers, ValueCount, 1);
+        PooledArray.Reserve(ref _numbers, ValueCount, 1);
         _numbers[ValueCount] = BitConverter.DoubleToInt64Bits(value);
         Added(1);
     }
@@ -100,7 +101,7 @@ public sealed class ParquetColumnWriter
     public void Add(ReadOnlySpan<double> values)
     {
         CheckNumbers(Column.Physical == PhysicalType.Double);
-        Reserve(ref _numbers, ValueCount, values.Length);
+        PooledArray.Reserve(ref _numbers, ValueCount, values.Length);
         MemoryMarshal.Cast<double, long>(values).CopyTo(_numbers.AsSpan(ValueCount));
         Added(values.Length);
     }
@@ -108,7 +109,7 @@ public sealed class ParquetColumnWriter
     public void Add(bool value)
     {
         CheckNumbers(Column.Physical == PhysicalType.Boolean);
-        Reserve(ref _booleans, ValueCount, 1);
+        PooledArray.Reserve(ref _booleans, ValueCount, 1);
         _booleans[ValueCount] = value;
         Added(1);
     }
@@ -116,7 +117,7 @@ public sealed class ParquetColumnWriter
     public void Add(ReadOnlySpan<bool> values)
     {
         CheckNumbers(Column.Physical == PhysicalType.Boolean);
-        Reserve(ref _booleans, ValueCount, values.Length);
+        PooledArray.Reserve(ref _booleans, ValueCount, values.Length);
         values.CopyTo(_booleans.AsSpan(ValueCount));
         Added(values.Length);
     }
@@ -243,21 +244,26 @@ public sealed class ParquetColumnWriter
         ValueCount = keep;
     }
 
+    /// <summary>Gives the buffers back: nothing is added any more.</summary>
+    internal void Release()
+    {
+        PooledArray.Release(ref _numbers);
+        PooledArray.Release(ref _booleans);
+        PooledArray.Release(ref _ends);
+        PooledArray.Release(ref _present);
+        _bytes.Release();
+        (RowCount, ValueCount, _hasNulls) = (0, 0, false);
+    }
+
     private static int RunOf(ReadOnlySpan<bool> present, int start)
     {
         var run = present[start..].IndexOf(!present[start]);
         return run < 0 ? present.Length - start : run;
     }
 
-    private static void Reserve<T>(ref T[] array, int used, int count)
-    {
-        if (array.Length - used < count)
-            Array.Resize(ref array, Math.Max(Math.Max(array.Length * 2, 1024), used + count));
-    }
-
     private void AddEnd()
     {
-        Reserve(ref _ends, ValueCount, 1);
+        PooledArray.Reserve(ref _ends, ValueCount, 1);
         _ends[ValueCount] = _bytes.Length;
         Added(1);
     }
@@ -266,7 +272,7 @@ public sealed class ParquetColumnWriter
     {
         if (_hasNulls)
         {
-            Reserve(ref _present, RowCount, count);
+            PooledArray.Reserve(ref _present, RowCount, count);
             _present.AsSpan(RowCount, count).Fill(true);
         }
 
@@ -277,8 +283,12 @@ public sealed class ParquetColumnWriter
     private void CheckNumbers(bool fits)
     {
         if (!fits)
-            throw new InvalidOperationException($"Column '{Column.Name}' is {Column.Kind} and does not take such a value.");
+            ThrowWrongKind();
     }
+
+    [DoesNotReturn]
+    private void ThrowWrongKind() =>
+        throw new InvalidOperationException($"Column '{Column.Name}' is {Column.Kind} and does not take such a value.");
 
     private void CheckRange(long value)
     {

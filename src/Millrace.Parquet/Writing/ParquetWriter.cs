@@ -116,6 +116,10 @@ public sealed class ParquetWriter
         _output.Write(_scratch.Written);
         _output.Flush();
         _isComplete = true;
+        _chunks.Release();
+        _scratch.Release();
+        foreach (var column in _columns)
+            column.Release();
     }
 
     private static ParquetColumnWriter Writable(ParquetColumn column)

@@ -61,6 +61,13 @@ internal sealed class ValueEncoder
         HybridEncoder.Write(Flags(present), 1, output);
     }
 
+    /// <summary>Gives the buffers back.</summary>
+    public void Release()
+    {
+        PooledArray.Release(ref _lengths);
+        PooledArray.Release(ref _flags);
+    }
+
     public static void WritePlain(ParquetColumnWriter column, int start, int end, ByteBuffer output)
     {
         switch (column.Column.Physical)
@@ -150,8 +157,7 @@ internal sealed class ValueEncoder
 
     private Span<long> Lengths(ParquetColumnWriter column, int start, int end)
     {
-        if (_lengths.Length < end - start)
-            _lengths = new long[end - start];
+        PooledArray.Reserve(ref _lengths, 0, end - start);
         for (var i = start; i < end; i++)
             _lengths[i - start] = column.LengthOf(i);
 
@@ -160,8 +166,7 @@ internal sealed class ValueEncoder
 
     private Span<int> Flags(ReadOnlySpan<bool> values)
     {
-        if (_flags.Length < values.Length)
-            _flags = new int[values.Length];
+        PooledArray.Reserve(ref _flags, 0, values.Length);
         for (var i = 0; i < values.Length; i++)
             _flags[i] = values[i] ? 1 : 0;
 
