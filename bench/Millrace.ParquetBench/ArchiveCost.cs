@@ -36,12 +36,20 @@ internal sealed class ArchiveCost(string folder)
         view.OpenAsync(new EmptyLog(), default).AsTask().Wait();
         long rows = 0;
         var taking = TimeSpan.Zero;
+        var checkpoint = long.MinValue;
         foreach (var blocks in Blocks(readings, rate).Chunk(256))
         {
             // Making the readings is not what is measured.
             var start = Processor();
             foreach (var block in blocks)
             {
+                // What the server does once a minute.
+                if (block.FirstReceivedAt >= checkpoint)
+                {
+                    view.CheckpointAsync(new PositionVector(Partitions), default).AsTask().Wait();
+                    checkpoint = block.FirstReceivedAt + Micros.PerMinute;
+                }
+
                 view.ApplyAsync(block, default).AsTask().Wait();
                 rows += block.Count;
             }

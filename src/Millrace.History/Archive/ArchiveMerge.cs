@@ -38,7 +38,7 @@ internal static class ArchiveMerge
                 continue;
             foreach (var run in runs)
             {
-                if (Bounded(run, options) is { Count: > 1 } rest)
+                if (LeftOver(run, options) is { Count: > 0 } rest)
                     return rest;
             }
         }
@@ -109,6 +109,20 @@ internal static class ArchiveMerge
         {
             cursors.ForEach(cursor => cursor.Dispose());
         }
+    }
+
+    /// <summary>Neighbours of a quiet hour that can still be put together; a first file also alone, since it was written in haste.</summary>
+    private static List<ArchivedFile> LeftOver(List<ArchivedFile> inOrder, ArchiveOptions options)
+    {
+        for (var at = 0; at < inOrder.Count;)
+        {
+            var run = Bounded(inOrder.Skip(at), options);
+            if (run.Count > 1 || run[0].Generation == 0)
+                return run;
+            at += run.Count;
+        }
+
+        return [];
     }
 
     private static List<ArchivedFile> Bounded(IEnumerable<ArchivedFile> files, ArchiveOptions options)

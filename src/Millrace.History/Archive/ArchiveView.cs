@@ -13,6 +13,9 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
 {
     private const long HourMicros = 3600 * Micros.PerSecond;
 
+    /// <summary>How often the days are looked through for hours that have become quiet; a commit has them looked through at once.</summary>
+    private const long LookEvery = 10 * Micros.PerSecond;
+
     /// <summary>How often files past their retention are looked for.</summary>
     private const long RetentionEvery = 10 * Micros.PerMinute;
 
@@ -28,6 +31,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
     private RunningMerge? _merging;
     private bool _isErasing;
     private long _mergeAfter;
+    private long _lookAfter;
     private long _retainAfter;
 
     /// <param name="root">A local folder for the files.</param>
@@ -58,6 +62,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
             _log = log;
             AbandonMerge();
             _buffer.Reset();
+            _lookAfter = 0;
             _folder = ArchiveFolder.Open(store, options.Declared);
             foreach (var day in _folder.Mended)
                 ArchiveLog.ManifestMended(logger, $"{store.Name}/{day}", _folder.Days[day].Files.Count);
@@ -104,7 +109,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
             Retain();
             if (_merging is { Work.IsCompleted: true })
                 EndMerge();
-            if (_merging is null)
+            if (_merging is null && _time.Now() >= _lookAfter)
                 BeginMerge();
         }
 
@@ -316,6 +321,8 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
             _merging = new RunningMerge(day, files, isAbandoned => ArchiveMerge.Merge(store, day, files, level, isAbandoned));
             return;
         }
+
+        _lookAfter = now + LookEvery;
     }
 
     private int GzipLevelOf(long rows) => rows <= options.BestGzipRows ? 9 : options.MergedGzipLevel;
@@ -418,6 +425,7 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
 
         Commit(_position, changes);
         _buffer.Clear();
+        _lookAfter = 0;
     }
 
     private PendingChange WriteHour(ArchiveFolder folder, ushort tenant, int hour, ReadOnlySpan<int> rows, long from, long to)
