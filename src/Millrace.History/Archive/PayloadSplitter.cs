@@ -1,13 +1,14 @@
 using System.Buffers;
 using System.Text.Json;
 using System.Text.Unicode;
+using Millrace.History.Payloads;
 using Millrace.Parquet;
 
 namespace Millrace.History.Archive;
 
 /// <summary>
-/// Takes a payload's JSON view apart into cells and a rest that stays JSON, in one pass that also checks it. Hot: a payload shaped like
-/// the one before costs no look-up and allocates nothing.
+/// Takes a payload's JSON view apart into cells and a rest that stays JSON, in one pass that also checks it. Hot: a payload of a known layout
+/// costs no look-up and allocates nothing.
 /// </summary>
 internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
 {
@@ -16,15 +17,8 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
 
     private const int SpellingsMax = 4 * ColumnSet.ColumnsMax;
 
-    /// <summary>So many digits a double always gives back.</summary>
-    private const int DoubleDigits = 15;
-
-    private static readonly SearchValues<byte> StringStops = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
-
-    private static readonly double[] PowersOfTen =
-        [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-
     private readonly FieldNode _root = FieldNode.Root(columns);
+    private readonly PayloadLayouts<Member> _layouts = new();
     private byte[] _rest = new byte[256];
     private int _restLength;
     private int _spellings;
@@ -32,6 +26,7 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
     private long _time;
     private bool _isOdd;
     private bool _hasTimeAs;
+    private (int Cells, int Texts) _mark;
 
     /// <summary>What has no column, as a JSON object; empty when everything has.</summary>
     public ReadOnlySpan<byte> Rest => _rest.AsSpan(0, _restLength);
@@ -42,13 +37,20 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
     /// <param name="time">The reading's event time: a member that says just that needs no column of its own.</param>
     public bool TrySplit(ReadOnlySpan<byte> json, long time)
     {
-        var (cellMark, textMark) = (cells.CellCount, cells.TextLength);
+        _mark = (cells.CellCount, cells.TextLength);
         (_restLength, _isOdd, _hasTimeAs, _time) = (0, false, false, time);
+        if (!Utf8.IsValid(json))
+            return false;
+        var sink = new Sink(this);
+        if (_layouts.TryRead(json, ref sink))
+            return true;
+
         _payload++;
+        _layouts.BeginLearning();
         bool isWhole;
         try
         {
-            isWhole = Utf8.IsValid(json) && ReadRoot(json);
+            isWhole = ReadRoot(json);
         }
         catch (JsonException)
         {
@@ -61,9 +63,12 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
         }
 
         if (isWhole && !_isOdd)
+        {
+            _layouts.Learn(json);
             return true;
+        }
 
-        cells.Truncate(cellMark, textMark);
+        Undo();
         _restLength = 0;
         if (isWhole)
             Write(json);
@@ -117,7 +122,7 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
             var member = node.Match(json[at..], ref next, out var length);
             if (member is null)
             {
-                length = MeasureString(json[at..], out _);
+                length = JsonText.Measure(json[at..], out _);
                 if (length == 0)
                     return false;
                 var isRemembered = _spellings < SpellingsMax;
@@ -173,9 +178,13 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
                 case (byte)'t' or (byte)'f':
                     if (!SkipValue(json, ref at))
                         return false;
-                    isTaken = member.TryColumn(ParquetKind.Boolean, out var flag, out _);
+                    isTaken = member.TryColumn(ParquetKind.Boolean, out var flag, out var type);
                     if (isTaken)
-                        cells.Add(flag, json[start] == 't' ? 1 : 0);
+                    {
+                        AddFlag(flag, json[start] == 't');
+                        Saw(start, at, PayloadKind.Flag, new Member(flag, type, member.TimeMember));
+                    }
+
                     break;
                 case (byte)'-' or (>= (byte)'0' and <= (byte)'9'):
                     if (!ReadNumber(json, ref at, member, out isTaken))
@@ -191,6 +200,7 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
 
         if (!isTaken)
         {
+            _layouts.StopLearning();
             WriteName(name, hasRest);
             Write(json[start..at]);
             hasRest = true;
@@ -208,6 +218,7 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
         if (at < json.Length && json[at] == '}')
         {
             at++;
+            _layouts.StopLearning();
             Write("{}"u8);
             hasRest = true;
             return true;
@@ -227,27 +238,45 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
     private bool ReadText(ReadOnlySpan<byte> json, ref int at, FieldNode member, out bool isTaken)
     {
         isTaken = false;
-        var length = MeasureString(json[at..], out var isEscaped);
+        var length = JsonText.Measure(json[at..], out var isEscaped);
         if (length == 0)
             return false;
 
+        var start = at;
         var raw = json.Slice(at, length);
         at += length;
         if (IsTime(member, raw))
         {
             isTaken = true;
+            Saw(start, at, PayloadKind.Text, new Member(TimeAs, default, member.TimeMember));
             return true;
         }
 
-        isTaken = member.TryColumn(ParquetKind.String, out var column, out _);
+        isTaken = member.TryColumn(ParquetKind.String, out var column, out var type);
+        if (isEscaped)
+            _layouts.StopLearning();
         if (isTaken && !isEscaped)
-            cells.Add(column, raw[1..^1]);
+        {
+            AddText(column, raw[1..^1]);
+            Saw(start, at, PayloadKind.Text, new Member(column, type, member.TimeMember));
+        }
         else if (isTaken)
+        {
             AddUnescaped(column, raw);
+        }
         else if (isEscaped)
+        {
             new Utf8JsonReader(raw).Read(); // Only to find out that the escapes are some.
+        }
+
         return true;
     }
+
+    private void AddText(int column, ReadOnlySpan<byte> text) => cells.Add(column, text);
+
+    private void AddFlag(int column, bool value) => cells.Add(column, value ? 1 : 0);
+
+    private void Undo() => cells.Truncate(_mark.Cells, _mark.Texts);
 
     private void AddUnescaped(int column, ReadOnlySpan<byte> raw)
     {
@@ -268,37 +297,47 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
     {
         isTaken = false;
         var start = at;
-        if (!TryMeasureNumber(json, ref at, out var number))
+        if (!JsonNumber.TryRead(json, ref at, out var number))
             return false;
 
         var raw = json[start..at];
         if (IsTime(member, raw))
+        {
             isTaken = true;
+            Saw(start, at, PayloadKind.Number, new Member(TimeAs, default, member.TimeMember));
+        }
         else if (member.TryColumn(ParquetKind.Double, out var column, out var type))
-            isTaken = type.Kind == ParquetKind.Double ? TakeDouble(column, raw, number) : TakeExact(column, type, number);
+        {
+            isTaken = TakeNumber(column, type, raw, number);
+            Saw(start, at, PayloadKind.Number, new Member(column, type, member.TimeMember));
+        }
+
         return true;
     }
 
-    private bool TakeDouble(int column, ReadOnlySpan<byte> raw, in Number number)
+    /// <summary>Notes a value for the layout. A member that might say the time and does not is too rare to be part of one.</summary>
+    private void Saw(int start, int end, PayloadKind kind, Member member)
     {
-        double value;
-        if (number is { HasExponent: false, Digits: <= DoubleDigits, Scale: <= DoubleDigits })
-        {
-            // Both are exact as doubles, so their quotient is the double nearest to the text.
-            value = number.Mantissa / PowersOfTen[number.Scale];
-            value = number.IsNegative ? -value : value;
-        }
-        else if (!ExactNumbers.TryToDouble(raw, out value))
-        {
+        if (member.TimeMember >= 0 && member.Column != TimeAs)
+            _layouts.StopLearning();
+        else if (_layouts.IsLearning)
+            _layouts.Saw(start, end, kind, member);
+    }
+
+    private bool TakeNumber(int column, FieldType type, ReadOnlySpan<byte> raw, in JsonNumber number) =>
+        type.Kind == ParquetKind.Double ? TakeDouble(column, raw, number) : TakeExact(column, type, number);
+
+    private bool TakeDouble(int column, ReadOnlySpan<byte> raw, in JsonNumber number)
+    {
+        if (!number.TryToDouble(out var value) && !ExactNumbers.TryToDouble(raw, out value))
             return false;
-        }
 
         cells.Add(column, BitConverter.DoubleToInt64Bits(value));
         return true;
     }
 
     /// <summary>Takes a number into a declared integer or decimal; one that does not fit exactly goes to the rest.</summary>
-    private bool TakeExact(int column, FieldType type, in Number number)
+    private bool TakeExact(int column, FieldType type, in JsonNumber number)
     {
         var (value, scale) = (number.Mantissa, number.Scale);
         for (; scale > type.Scale && value % 10 == 0; scale--)
@@ -318,61 +357,20 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
 
     private bool IsTime(FieldNode member, ReadOnlySpan<byte> raw)
     {
-        if (member.TimeMember < 0 || _hasTimeAs || TimeForm.Find(member.TimeMember, raw, _time) is not (>= 0 and var code))
+        if (member.TimeMember < 0 || _hasTimeAs || !TakeTime(member.TimeMember, raw))
             return false;
 
-        cells.Add(TimeAs, code);
         _hasTimeAs = true;
         return true;
     }
 
-    private static bool TryMeasureNumber(ReadOnlySpan<byte> json, ref int at, out Number number)
+    private bool TakeTime(int timeMember, ReadOnlySpan<byte> raw)
     {
-        number = default;
-        var i = at;
-        var isNegative = json[i] == '-';
-        i += isNegative ? 1 : 0;
-        var first = i;
-        var (mantissa, digits, scale) = (0L, 0, 0);
-        for (; i < json.Length && json[i] is >= (byte)'0' and <= (byte)'9'; i++)
-            Take(json[i], ref mantissa, ref digits);
-        if (i == first || (json[first] == '0' && i > first + 1))
+        if (TimeForm.Find(timeMember, raw, _time) is not (>= 0 and var code))
             return false;
 
-        if (i < json.Length && json[i] == '.')
-        {
-            var point = i++;
-            for (; i < json.Length && json[i] is >= (byte)'0' and <= (byte)'9'; i++)
-                Take(json[i], ref mantissa, ref digits);
-            scale = i - point - 1;
-            if (scale == 0)
-                return false;
-        }
-
-        var hasExponent = i < json.Length && json[i] is (byte)'e' or (byte)'E';
-        if (hasExponent)
-        {
-            i++;
-            i += i < json.Length && json[i] is (byte)'+' or (byte)'-' ? 1 : 0;
-            var power = i;
-            while (i < json.Length && json[i] is >= (byte)'0' and <= (byte)'9')
-                i++;
-            if (i == power)
-                return false;
-        }
-
-        at = i;
-        number = new Number(mantissa, digits, scale, isNegative, hasExponent);
+        cells.Add(TimeAs, code);
         return true;
-
-        static void Take(byte digit, ref long mantissa, ref int digits)
-        {
-            // Zeros before the first other digit are none of its digits; beyond eighteen the mantissa is not used.
-            if (digits > 0 || digit != '0')
-                digits++;
-            if (digits <= 18)
-                mantissa = (mantissa * 10) + (digit - '0');
-        }
     }
 
     private static bool SkipValue(ReadOnlySpan<byte> json, ref int at)
@@ -386,7 +384,7 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
             case (byte)'n':
                 return SkipWord(json, "null"u8, ref at);
             case (byte)'-' or (>= (byte)'0' and <= (byte)'9'):
-                return TryMeasureNumber(json, ref at, out _);
+                return JsonNumber.TryRead(json, ref at, out _);
             default:
                 var reader = new Utf8JsonReader(json[at..], new JsonReaderOptions { MaxDepth = 256 });
                 if (!reader.Read())
@@ -403,24 +401,6 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
             return false;
         at += word.Length;
         return true;
-    }
-
-    /// <summary>The length of the string that begins here, with its quotes; 0 when it is none.</summary>
-    private static int MeasureString(ReadOnlySpan<byte> json, out bool isEscaped)
-    {
-        isEscaped = false;
-        for (var at = 1; json[at..].IndexOfAny(StringStops) is var stop and >= 0;)
-        {
-            at += stop;
-            if (json[at] == '"')
-                return at + 1;
-            if (json[at] != '\\' || at + 2 > json.Length)
-                return 0;
-            isEscaped = true;
-            at += 2;
-        }
-
-        return 0;
     }
 
     private static int SkipSpace(ReadOnlySpan<byte> json, int at)
@@ -445,6 +425,31 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
         _restLength += bytes.Length;
     }
 
-    /// <summary>A JSON number in parts: mantissa × 10^-scale, when it has no exponent and at most eighteen digits.</summary>
-    private readonly record struct Number(long Mantissa, int Digits, int Scale, bool IsNegative, bool HasExponent);
+    /// <summary>What is known of a member of a layout: its column, or that it says the time.</summary>
+    private readonly record struct Member(int Column, FieldType Type, int TimeMember);
+
+    /// <summary>Takes the values of a payload of a known layout.</summary>
+    private readonly struct Sink(PayloadSplitter splitter) : IPayloadSink<Member>
+    {
+        public bool TakeText(in Member member, ReadOnlySpan<byte> quoted)
+        {
+            if (member.Column == TimeAs)
+                return splitter.TakeTime(member.TimeMember, quoted);
+
+            splitter.AddText(member.Column, quoted[1..^1]);
+            return true;
+        }
+
+        public bool TakeNumber(in Member member, ReadOnlySpan<byte> raw, in JsonNumber number) => member.Column == TimeAs
+            ? splitter.TakeTime(member.TimeMember, raw)
+            : splitter.TakeNumber(member.Column, member.Type, raw, number);
+
+        public bool TakeFlag(in Member member, bool value)
+        {
+            splitter.AddFlag(member.Column, value);
+            return true;
+        }
+
+        public void Undo() => splitter.Undo();
+    }
 }

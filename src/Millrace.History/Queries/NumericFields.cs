@@ -1,12 +1,14 @@
+using System.Buffers.Text;
 using System.Text.Json;
 using Millrace.History.Archive;
+using Millrace.History.Payloads;
 using Millrace.History.Rollups;
 
 namespace Millrace.History.Queries;
 
 /// <summary>
-/// Finds the numbers of payloads by the names that their columns have in the archive. Hot: names are known by their place in a
-/// tree of members, and payloads of one kind have theirs in the same order, so most are found at the first look. Not for several threads.
+/// Finds the numbers of payloads by the names that their columns have in the archive. Hot: payloads of a known layout are not looked into but for
+/// their values; in others names are known by their place in a tree of members. Not for several threads.
 /// </summary>
 /// <param name="namesMax">Beyond it a sender invents names: further ones are passed over and counted.</param>
 internal sealed class NumericFields(int namesMax = NumericFields.NamesMax)
@@ -28,6 +30,10 @@ internal sealed class NumericFields(int namesMax = NumericFields.NamesMax)
     private readonly Node _root = new("", []);
     private readonly List<string> _names = [];
     private readonly Dictionary<string, int> _numbers = new(StringComparer.Ordinal);
+
+    /// <summary>Of each member the number of its field, or <see cref="Passed"/>.</summary>
+    private readonly PayloadLayouts<int> _layouts = new();
+
     private int _nodes;
 
     /// <summary>The numbers of the last payload: which field, and its value.</summary>
@@ -61,11 +67,19 @@ internal sealed class NumericFields(int namesMax = NumericFields.NamesMax)
     public void Read(ReadOnlySpan<byte> json)
     {
         Values.Clear();
+        var sink = new Sink(this);
+        if (_layouts.TryRead(json, ref sink))
+            return;
+
+        _layouts.BeginLearning();
         try
         {
             var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 256 });
-            if (reader.Read() && reader.TokenType == JsonTokenType.StartObject)
-                ReadObject(ref reader, _root, 1);
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+                return;
+
+            ReadObject(ref reader, _root, 1);
+            _layouts.Learn(json);
         }
         catch (Exception fault) when (fault is JsonException or InvalidOperationException)
         {
@@ -90,9 +104,14 @@ internal sealed class NumericFields(int namesMax = NumericFields.NamesMax)
                     ReadObject(ref reader, member, depth + 1);
                     break;
                 case JsonTokenType.StartObject or JsonTokenType.StartArray:
+                    _layouts.StopLearning();
                     reader.Skip();
                     break;
+                case JsonTokenType.String when reader.ValueIsEscaped:
+                    _layouts.StopLearning();
+                    break;
                 default:
+                    Saw(reader, Passed);
                     break;
             }
         }
@@ -101,13 +120,37 @@ internal sealed class NumericFields(int namesMax = NumericFields.NamesMax)
     private void Take(ref Utf8JsonReader reader, Node? member)
     {
         if (!reader.TryGetDouble(out var value) || !ExactSum.Accepts(value))
+        {
+            _layouts.StopLearning();
             return;
+        }
+
         if (member is { Field: Unmet })
             member.Field = Times.Contains(member.Column) ? Passed : member.Column.Length > FieldNames.LengthMax ? Full : NumberOf(member.Column);
         if (member is { Field: >= 0 })
             Values.Add((member.Field, value));
         else if (member is not { Field: Passed })
             Refused++;
+        if (member is { Field: >= 0 or Passed })
+            Saw(reader, member.Field);
+        else
+            _layouts.StopLearning();
+    }
+
+    /// <summary>Tells the layout of the value that the reader stands on.</summary>
+    private void Saw(in Utf8JsonReader reader, int field)
+    {
+        if (!_layouts.IsLearning)
+            return;
+
+        var kind = reader.TokenType switch
+        {
+            JsonTokenType.String => PayloadKind.Text,
+            JsonTokenType.Number => PayloadKind.Number,
+            JsonTokenType.Null => PayloadKind.Null,
+            _ => PayloadKind.Flag,
+        };
+        _layouts.Saw((int)reader.TokenStartIndex, (int)reader.BytesConsumed, kind, field);
     }
 
     /// <summary>The node of the member whose name the reader stands on; null when there is no room for new ones or it has no name.</summary>
@@ -156,5 +199,29 @@ internal sealed class NumericFields(int namesMax = NumericFields.NamesMax)
         public List<Node> Members { get; } = [];
 
         public Dictionary<string, Node> ByName { get; } = new(StringComparer.Ordinal);
+    }
+
+    /// <summary>Takes the values of a payload of a known layout.</summary>
+    private readonly struct Sink(NumericFields fields) : IPayloadSink<int>
+    {
+        public bool TakeText(in int field, ReadOnlySpan<byte> quoted) => true;
+
+        public bool TakeNumber(in int field, ReadOnlySpan<byte> raw, in JsonNumber number)
+        {
+            if (field == Passed)
+                return true;
+            if (!number.TryToDouble(out var value)
+                && (!Utf8Parser.TryParse(raw, out value, out var length) || length != raw.Length || !ExactSum.Accepts(value)))
+            {
+                return false;
+            }
+
+            fields.Values.Add((field, value));
+            return true;
+        }
+
+        public bool TakeFlag(in int field, bool value) => true;
+
+        public void Undo() => fields.Values.Clear();
     }
 }

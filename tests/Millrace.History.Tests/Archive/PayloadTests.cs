@@ -2,9 +2,11 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using FsCheck;
 using FsCheck.Fluent;
 using Millrace.History.Archive;
+using Millrace.History.Queries;
 using Millrace.Parquet;
 
 namespace Millrace.History.Tests.Archive;
@@ -20,10 +22,42 @@ public sealed class PayloadTests
         Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), seed =>
         {
             var random = new Random(seed);
-            var payloads = Enumerable.Range(0, 8).Select(_ => RandomObject(random, 0)).ToList();
+            var payloads = Enumerable.Range(0, 8).Select(_ => RandomObject(random, 0)).SelectMany(json => new[] { json, Alike(random, json), Alike(random, json) }).ToList();
             foreach (var (json, back) in payloads.Zip(RoundTrip(new ColumnSet(Declared), payloads)))
                 Assert.True(JsonElement.DeepEquals(Parse(json), Parse(back)), $"{json}\nbecame\n{back}");
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(1000));
+    }
+
+    [Fact]
+    public void Numbers_of_a_known_layout_are_those_that_a_first_look_finds()
+    {
+        Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), seed =>
+        {
+            var random = new Random(seed);
+            var known = new NumericFields();
+            foreach (var json in Enumerable.Range(0, 6).Select(_ => RandomObject(random, 0)).SelectMany(json => new[] { json, Alike(random, json), json, Alike(random, json) }))
+                Assert.Equal(Numbers(new NumericFields(), json), Numbers(known, json));
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(500));
+    }
+
+    [Theory]
+    [InlineData("""{"used":01,"on":true,"note":"ok"}""")]
+    [InlineData("""{"used":1.,"on":true,"note":"ok"}""")]
+    [InlineData("""{"used":1,"on":truth,"note":"ok"}""")]
+    [InlineData("""{"used":1,"on":true,"note":"o\qk"}""")]
+    [InlineData("""{"used":1,"on":true,"note":"o""")]
+    [InlineData("""{"used":1,"on":true,"note":"ok"}}""")]
+    [InlineData("""{"used":,"on":true,"note":"ok"}""")]
+    public void Bytes_that_only_begin_like_a_known_layout_leave_nothing_behind(string json)
+    {
+        var cells = new PayloadCells();
+        var splitter = new PayloadSplitter(new ColumnSet(), cells);
+        Assert.True(splitter.TrySplit("""{"used":2.5,"on":false,"note":"fine"}"""u8, Time));
+        Assert.True(splitter.TrySplit("""{"used":3,"on":true,"note":"žár"}"""u8, Time));
+        var held = (cells.CellCount, cells.TextLength);
+
+        Assert.False(splitter.TrySplit(Encoding.UTF8.GetBytes(json), Time));
+        Assert.Equal(held, (cells.CellCount, cells.TextLength));
     }
 
     [Theory]
@@ -221,6 +255,20 @@ public sealed class PayloadTests
         "whole" => new FieldType(ParquetKind.Int64),
         _ => null,
     };
+
+    private static List<(string Field, double Value)> Numbers(NumericFields fields, string json)
+    {
+        fields.Read(Encoding.UTF8.GetBytes(json));
+        return fields.Values.ConvertAll(number => (fields.Names[number.Field], number.Value));
+    }
+
+    /// <summary>The same members, some with other values.</summary>
+    private static string Alike(Random random, string json) => Regex.Replace(json, """(?<=":)(-?\d[\dE.e+-]*|true|null|"text")(?=[ ,}])""", found => random.Next(3) switch
+    {
+        0 => found.Value,
+        1 => (random.Next() * 0.01).ToString("R", CultureInfo.InvariantCulture),
+        _ => RandomValue(random, 18),
+    });
 
     private static JsonElement Parse(string json) => JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 300 }).RootElement;
 
