@@ -59,6 +59,22 @@ public sealed class Cell
         Max = Math.Max(Max, sample.Value);
     }
 
+    /// <summary>Takes in a sample where no rise is wanted: readings of a group's devices are no neighbours. Hot.</summary>
+    public void AddUnordered(in Sample sample)
+    {
+        if (Count == 0)
+            First = Last = sample;
+        else if (sample.Time > Last.Time || sample > Last)
+            Last = sample;
+        else if (sample < First)
+            First = sample;
+
+        Count++;
+        _sum.Add(sample.Value);
+        Min = Math.Min(Min, sample.Value);
+        Max = Math.Max(Max, sample.Value);
+    }
+
     /// <summary>
     /// Takes in another cell of the same stretch, made from other samples. Exact in any order but for the rise: when the samples
     /// lie between each other in time, it has to be counted anew.

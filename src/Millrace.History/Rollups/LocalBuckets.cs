@@ -75,5 +75,9 @@ public static class LocalBuckets
 
     private static TimeSpan OffsetAt(TimeZoneInfo zone, long time) => zone.GetUtcOffset(Core.Micros.ToDateTime(time));
 
-    internal static long Floor(long time, long step) => time - (time % step + step) % step;
+    internal static long Floor(long time, long step)
+    {
+        var rest = time % step;
+        return rest < 0 ? time - rest - step : time - rest;
+    }
 }

@@ -11,6 +11,9 @@ internal sealed class DictionaryBuilder
 {
     private const int SlotsMin = 1024;
 
+    /// <summary>Where so many values in a row are nearly all different, the others are taken to be so too when there is haste.</summary>
+    private const int GlanceEntries = 2048;
+
     private int[] _slots = [];
     private int[] _indexes = [];
     private int[] _firsts = [];
@@ -24,6 +27,9 @@ internal sealed class DictionaryBuilder
     public ReadOnlySpan<int> Firsts => _firsts.AsSpan(0, Count);
 
     public int Count { get; private set; }
+
+    /// <summary>Whether to give up at once where the first values promise nothing.</summary>
+    public bool IsHasty { get; set; }
 
     /// <summary>False when there are more than <paramref name="entriesMax"/> distinct values.</summary>
     public bool TryBuild(ReadOnlySpan<long> values, int entriesMax)
@@ -122,7 +128,7 @@ internal sealed class DictionaryBuilder
 
     private bool TryAdd(int slot, int value, uint hash, int entriesMax)
     {
-        if (Count == entriesMax)
+        if (Count == entriesMax || (IsHasty && Count == GlanceEntries && value < GlanceEntries * 17 / 16))
             return false;
 
         PooledArray.Reserve(ref _firsts, Count, 1);

@@ -28,6 +28,7 @@ internal sealed class EncodingChoice(ParquetEncoding? wanted, bool trials)
         ParquetColumnWriter column, int valueCount, bool allowSplit,
         ValueEncoder encoder, DictionaryBuilder dictionary, PageCompressor compressor, ByteBuffer scratch)
     {
+        dictionary.IsHasty = !trials && wanted is null;
         if (wanted is { } encoding)
         {
             Encoding = encoding is ParquetEncoding.PlainDictionary ? ParquetEncoding.RleDictionary : encoding;

@@ -22,6 +22,8 @@ public sealed class GroupRollupView : IReadingView, IDisposable
     /// <summary>Days whose presence stays in memory: 12 MB each for a million devices.</summary>
     private const int PresenceDays = 2;
 
+    private static readonly (long Day, Presence Presence) NoDay = (long.MinValue, new Presence());
+
     private readonly Lock _gate = new();
     private readonly GroupMembers _members;
     private readonly GroupStore _store;
@@ -30,6 +32,10 @@ public sealed class GroupRollupView : IReadingView, IDisposable
     private readonly GroupCells _cells = new();
     private readonly Dictionary<long, Presence> _presence = [];
     private readonly HashSet<long> _dirtyDays = [];
+
+    /// <summary>The day marked last, which the next reading mostly belongs to; none after days were saved.</summary>
+    private (long Day, Presence Presence) _marked = NoDay;
+
     private readonly ArrayBufferWriter<byte> _json = new(1024);
     private readonly HashSet<ushort> _full = [];
     private PositionVector _position = new(0);
@@ -55,6 +61,7 @@ public sealed class GroupRollupView : IReadingView, IDisposable
             _cells.Clear();
             _presence.Clear();
             _dirtyDays.Clear();
+            _marked = NoDay;
             _store.Open();
             if (_store.Position is { } stored && stored.Count != log.PartitionCount)
             {
@@ -191,6 +198,7 @@ public sealed class GroupRollupView : IReadingView, IDisposable
         _store.Commit(_position, _members.Devices, _members.Series, series, _dirtyDays.ToDictionary(day => day, day => _presence[day]));
         _cells.Clear();
         _dirtyDays.Clear();
+        _marked = NoDay;
         // Late readings may have brought back old days: only the newest stay in memory.
         foreach (var day in _presence.Keys.OrderDescending().Skip(PresenceDays).ToList())
             _presence.Remove(day);
@@ -199,10 +207,15 @@ public sealed class GroupRollupView : IReadingView, IDisposable
     private void Mark(long time, int device)
     {
         var day = LocalBuckets.Floor(time, Day) / Day;
-        if (!_presence.TryGetValue(day, out var presence))
-            _presence.Add(day, presence = _store.ReadPresence(day) ?? new Presence());
-        _dirtyDays.Add(day);
-        presence.Mark(LocalBuckets.Floor(time, LocalBuckets.QuarterHour), device);
+        if (day != _marked.Day)
+        {
+            if (!_presence.TryGetValue(day, out var presence))
+                _presence.Add(day, presence = _store.ReadPresence(day) ?? new Presence());
+            _dirtyDays.Add(day);
+            _marked = (day, presence);
+        }
+
+        _marked.Presence.Mark(LocalBuckets.Floor(time, LocalBuckets.QuarterHour), device);
     }
 
     /// <summary>Hot.</summary>
@@ -223,11 +236,7 @@ public sealed class GroupRollupView : IReadingView, IDisposable
         if (fields.Refused > 0 && _full.Add(tenant))
             RollupLog.FieldsFull(_logger, tenant, NumericFields.NamesMax);
 
-        foreach (var group in _members.GroupsOf(device))
-        {
-            foreach (var (field, value) in fields.Values)
-                _cells.Add(group, field, new Sample(time, partition, record.Sequence, value));
-        }
+        _cells.Add(_members.GroupsOf(device), fields.Values, time, partition, record.Sequence);
     }
 
     private void Read(in ReadingRecord record, NumericFields fields)
