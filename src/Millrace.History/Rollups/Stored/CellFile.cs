@@ -7,7 +7,8 @@ namespace Millrace.History.Rollups.Stored;
 internal static class CellFile
 {
     public const uint Magic = 0x4352_524D; // MRRC
-    public const ushort Version = 1;
+    public const ushort Version = 2;
+    public const ushort FirstVersion = 1;
     public const ushort WithPlaces = 1;
     public const int HeaderBytes = 24;
     public const int BlockHeaderBytes = 13;

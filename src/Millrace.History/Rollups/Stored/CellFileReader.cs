@@ -13,6 +13,7 @@ internal sealed class CellFileReader : IDisposable
     private readonly long _cellLength;
     private readonly long _base;
     private readonly bool _withPlaces;
+    private readonly int _version;
     private readonly long _indexAt;
     private readonly long _fanOutAt;
     private readonly int _entries;
@@ -33,8 +34,9 @@ internal sealed class CellFileReader : IDisposable
             var header = new ByteReader(Bytes(0, CellFile.HeaderBytes));
             var magic = header.UInt32();
             var version = header.UInt32();
-            if (magic != CellFile.Magic || (version & 0xFFFF) != CellFile.Version)
-                throw Damaged($"is none of this release (version {version & 0xFFFF})");
+            _version = (int)(version & 0xFFFF);
+            if (magic != CellFile.Magic || _version is < CellFile.FirstVersion or > CellFile.Version)
+                throw Damaged($"is none of this release (version {_version})");
             _withPlaces = (version >> 16 & CellFile.WithPlaces) != 0;
             (_cellLength, _base) = ((long)header.UInt64(), (long)header.UInt64());
 
@@ -132,26 +134,30 @@ internal sealed class CellFileReader : IDisposable
     private List<FieldCells> ReadFields(ref ByteReader content, IReadOnlyCollection<string>? fields)
     {
         var found = new List<FieldCells>();
+        var decoder = new CellDecoder(_cellLength, _base, _withPlaces);
         for (var left = (int)content.Varint(); left > 0; left--)
         {
             var number = content.Varint();
             if (number >= (ulong)_names.Length)
                 throw Damaged("has a damaged block");
             var bytes = content.Bytes((int)content.Varint());
-            if (fields is null || fields.Contains(_names[number]))
-                found.Add(new FieldCells(_names[number], ReadCells(bytes)));
+            var isWanted = fields is null || fields.Contains(_names[number]);
+            if (_version > CellFile.FirstVersion && decoder.Read(bytes, isWanted) is { } cells)
+                found.Add(new FieldCells(_names[number], cells));
+            else if (_version == CellFile.FirstVersion && isWanted)
+                found.Add(new FieldCells(_names[number], ReadFirst(bytes)));
         }
 
         return found;
     }
 
-    private List<Cell> ReadCells(ReadOnlySpan<byte> bytes)
+    private List<Cell> ReadFirst(ReadOnlySpan<byte> bytes)
     {
         var input = new ByteReader(bytes);
         var cells = new List<Cell>();
         var before = 0L;
         while (!input.IsAtEnd)
-            cells.Add(CellCodec.Read(ref input, ref before, _cellLength, _base, _withPlaces));
+            cells.Add(FirstCellCodec.Read(ref input, ref before, _cellLength, _base, _withPlaces));
         return cells;
     }
 

@@ -11,9 +11,7 @@ internal sealed class CellFileWriter : IDisposable
 
     private readonly string _path;
     private readonly FileStream _file;
-    private readonly long _cellLength;
-    private readonly long _base;
-    private readonly bool _withPlaces;
+    private readonly CellEncoder _encoder;
     private readonly ByteWriter _content = new();
     private readonly ByteWriter _cells = new();
     private readonly ByteWriter _head = new();
@@ -28,7 +26,7 @@ internal sealed class CellFileWriter : IDisposable
     public CellFileWriter(string path, long cellLength, long baseTime, bool withPlaces)
     {
         _path = path;
-        (_cellLength, _base, _withPlaces) = (cellLength, baseTime, withPlaces);
+        _encoder = new CellEncoder(cellLength, baseTime, withPlaces);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         _file = new FileStream(path + ".tmp", FileMode.Create, FileAccess.Write, FileShare.None, 256 << 10);
         _head.UInt32(CellFile.Magic);
@@ -52,14 +50,13 @@ internal sealed class CellFileWriter : IDisposable
         _content.Varint((ulong)key.Length);
         _content.Bytes(key);
         _content.Varint((ulong)filled);
+        _encoder.Begin();
         foreach (var field in fields)
         {
             if (field.Cells.Count == 0)
                 continue;
             _cells.Clear();
-            var before = 0L;
-            foreach (var cell in field.Cells)
-                CellCodec.Write(_cells, cell, ref before, _cellLength, _base, _withPlaces);
+            _encoder.Write(_cells, field.Cells);
             _content.Varint((ulong)NumberOf(field.Field));
             _content.Varint((ulong)_cells.Length);
             _content.Bytes(_cells.Written);
