@@ -10,6 +10,18 @@ public sealed class ArchiveMergeTests
     public void Ranges_of_one_hour_never_overlap_whatever_is_merged() =>
         Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), Run).Check(Config.QuickThrowOnFailure.WithMaxTest(200));
 
+    [Fact]
+    public void Once_an_hour_is_quiet_no_file_of_it_stays_as_it_was_written_in_haste()
+    {
+        var options = new ArchiveOptions { MergeRowsMax = 60 };
+        ArchivedFile[] files = [File(2, 0, 50, 50), File(0, 50, 90, 40), File(1, 90, 100, 10)];
+
+        Assert.Empty(ArchiveMerge.Choose([files[1]], options, now: 0, _ => true));
+        Assert.Equal([files[1]], ArchiveMerge.Choose([files[1]], options, long.MaxValue, _ => true));
+        Assert.Equal(files[1..], ArchiveMerge.Choose(files, options, long.MaxValue, _ => true));
+        Assert.Empty(ArchiveMerge.Choose([files[0], File(1, 50, 100, 50)], options, long.MaxValue, _ => true));
+    }
+
     private static void Run(int seed)
     {
         var random = new Random(seed);
@@ -24,7 +36,7 @@ public sealed class ArchiveMergeTests
             var now = random.Next(5) == 0 ? long.MaxValue : 0;
             while (ArchiveMerge.Choose(files, options, now, file => file.From % 7 != bad) is { Count: > 0 } chosen)
             {
-                Assert.True(chosen.Count > 1);
+                Assert.True(chosen.Count > 1 || (now > 0 && chosen[0].Generation == 0));
                 files.RemoveAll(chosen.Contains);
                 files.Add(File(chosen.Max(file => file.Generation) + 1, chosen.Min(file => file.From), chosen.Max(file => file.To), chosen.Sum(file => file.Rows)));
             }
