@@ -19,7 +19,10 @@ public interface IQuerySink
 /// <param name="Reason">One sentence.</param>
 /// <param name="Query">Name of the step or output whose SELECT failed.</param>
 /// <param name="ArrivalMicroseconds">Arrival time, µs since 1970-01-01 UTC; 0 when the failing row came of several events.</param>
-/// <param name="Payload">The event as received, valid during the call; empty when the failing row came of several events.</param>
+/// <param name="Payload">
+/// The event as received, valid during the call; empty when the failing row came of several events, or waited with so many others
+/// (for another input, or as a left row without a match) that their payloads were not kept.
+/// </param>
 /// <param name="DeviceId">The event's <see cref="EventProperties.DeviceId"/>; null when the failing row came of several events.</param>
 public readonly record struct DeadLetter(string Reason, string Query, long ArrivalMicroseconds, ReadOnlyMemory<byte> Payload, string? DeviceId);
 

@@ -42,6 +42,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
     private readonly QueryGraph graph;
     private readonly List<OutputOperator> outputs = [];
     private readonly OrderCounters order = new();
+    private readonly HeldEvents held = new();
     private readonly PendingEvent[] pending = [.. Enumerable.Range(0, PendingMax).Select(_ => new PendingEvent())];
     private readonly bool looksAhead;
     private readonly BatchedExecution? batched;
@@ -180,7 +181,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
     public long EstimateMemory()
     {
         var spread = batched?.HeldBytes() ?? 0;
-        return spread + graph.Operators.Sum(o => o.HeldBytes);
+        return spread + held.HeldBytes + graph.Operators.Sum(o => o.HeldBytes);
     }
 
     /// <summary>Takes one event.</summary>
@@ -363,12 +364,12 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
         var limit = query.Options.MemoryLimitBytes;
         if (limit <= 0)
             return;
-        var held = EstimateMemory();
-        if (held <= limit)
+        var bytes = EstimateMemory();
+        if (bytes <= limit)
             return;
         stopped = true;
         throw new QueryMemoryException(
-            $"the query's state takes about {held / 1048576.0:0.0} MiB, more than its limit of {limit / 1048576.0:0.0} MiB: the query is stopped");
+            $"the query's state takes about {bytes / 1048576.0:0.0} MiB, more than its limit of {limit / 1048576.0:0.0} MiB: the query is stopped");
     }
 
     Row IWaitingEventReader.Read(InputPlan input, in EventOrigin origin, ReadOnlySpan<byte> payload)
@@ -456,11 +457,21 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
         }
 
         bad++;
-        var isCurrent = number > 0 && number == current.Number;
-        var arrival = isCurrent ? (current.Arrival - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond : 0;
-        var payload = isCurrent ? currentPayload.AsMemory(currentStart, currentLength) : ReadOnlyMemory<byte>.Empty;
-        sink.OnDeadLetter(new DeadLetter(reason, failed.Name, arrival, payload, isCurrent ? current.Device : null));
+        var origin = current;
+        ReadOnlyMemory<byte> payload = currentPayload.AsMemory(currentStart, currentLength);
+        if (number <= 0 || (number != current.Number && !held.TryGet(number, out origin, out payload)))
+        {
+            sink.OnDeadLetter(new DeadLetter(reason, failed.Name, 0, default, null));
+            return;
+        }
+
+        var arrival = (origin.Arrival - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
+        sink.OnDeadLetter(new DeadLetter(reason, failed.Name, arrival, payload, origin.Device));
     }
+
+    void IFailureSink.Hold(Row row) => held.Hold(row.Event, current, currentPayload.AsSpan(currentStart, currentLength));
+
+    void IFailureSink.Release(Row row) => held.Release(row.Event);
 
     /// <summary>Writes the complete state (docs/formats/query-snapshot.md). Reference rows are not part of it.</summary>
     public void Save(Stream target)
@@ -484,6 +495,8 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
                 if (batched is null || !batched.TrySave(step, writer))
                     step.Save(writer);
             }
+
+            held.Save(writer);
         }
 
         SnapshotEnvelope.Write(target, SnapshotMagic, SnapshotVersion, body);
@@ -515,6 +528,7 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
                     step.Load(reader);
             }
 
+            held.Load(reader);
             batched?.ShowRestored();
         }
         catch (EndOfStreamException)

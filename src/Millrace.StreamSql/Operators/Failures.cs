@@ -7,6 +7,16 @@ internal interface IFailureSink
 {
     /// <summary>Counts the event once per query and dead-letters it.</summary>
     void Fail(QueryIdentity query, Row row, string reason);
+
+    /// <summary>The row is going to wait, and its event will be over when it goes on: its dead letter shall tell of it all the same.</summary>
+    void Hold(Row row)
+    {
+    }
+
+    /// <summary>The row waits no longer.</summary>
+    void Release(Row row)
+    {
+    }
 }
 
 /// <summary>One SELECT of a script: the unit in which bad events are counted.</summary>

@@ -80,7 +80,7 @@ internal sealed class JoinOperator : MergingOperator
     private long awaitedBytes;
 
     public JoinOperator(JoinPlan plan, QueryIdentity query, IFailureSink failures)
-        : base(2)
+        : base(2, failures)
     {
         this.plan = plan;
         this.query = query;
@@ -136,6 +136,7 @@ internal sealed class JoinOperator : MergingOperator
         EmitMatches(row, isLeft: true);
         if (!canMatch)
         {
+            failures.Hold(row);
             Await(new Kept { Row = row.Owned(), Until = silent, Expired = true }, silent);
             return;
         }
@@ -145,7 +146,10 @@ internal sealed class JoinOperator : MergingOperator
         var kept = Keep(left, row, key, Math.Max(until, row.Time));
         kept.Matched = matched;
         if (plan.IsLeftJoin && !matched)
+        {
+            failures.Hold(row);
             Await(kept, silent);
+        }
     }
 
     private void Await(Kept kept, long due)
@@ -167,7 +171,12 @@ internal sealed class JoinOperator : MergingOperator
         if (left.ByKey.TryGetValue(key, out var candidates))
             Match(row, candidates, isLeft: false);
         foreach (var match in matches)
+        {
+            if (plan.IsLeftJoin && !match.Matched)
+                failures.Release(match.Row);
             match.Matched = true;
+        }
+
         EmitMatches(row, isLeft: false);
 
         // A left row to come is at this time or later; its sources may be older by its span.
@@ -316,6 +325,7 @@ internal sealed class JoinOperator : MergingOperator
                 continue;
             frame.Time = due.Time;
             EmitPair(kept.Row, noRight, due.Time, kept.Row.Event);
+            failures.Release(kept.Row);
         }
     }
 

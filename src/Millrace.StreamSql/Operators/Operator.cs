@@ -65,7 +65,9 @@ internal abstract class Operator
 /// An operator over several ports: merges them by (timestamp, port). A row waits until no other port can bring one that
 /// goes first, so the order does not depend on how rows and watermarks of different inputs interleave.
 /// </summary>
-internal abstract class MergingOperator(int ports) : Operator
+/// <param name="ports">Number of ports.</param>
+/// <param name="events">Told of rows that wait; null where nothing can fail behind.</param>
+internal abstract class MergingOperator(int ports, IFailureSink? events = null) : Operator
 {
     private readonly Queue<Row>[] waiting = [.. Enumerable.Range(0, ports).Select(_ => new Queue<Row>())];
     private readonly long[] watermarks = [.. Enumerable.Repeat(long.MinValue, ports)];
@@ -101,6 +103,7 @@ internal abstract class MergingOperator(int ports) : Operator
         }
 
         var kept = row.Owned();
+        events?.Hold(kept);
         waiting[port].Enqueue(kept);
         waitingCount++;
         waitingBytes += kept.HeldBytes();
@@ -147,6 +150,7 @@ internal abstract class MergingOperator(int ports) : Operator
             waitingCount--;
             waitingBytes = waitingCount == 0 ? 0 : waitingBytes - row.HeldBytes();
             Process(best, row);
+            events?.Release(row);
         }
     }
 
@@ -199,8 +203,9 @@ internal sealed class UnionOperator : MergingOperator
     private readonly Row result;
 
     /// <param name="columns">Per branch, the union's columns over the branch's row.</param>
-    public UnionOperator(Node[][] columns)
-        : base(columns.Length)
+    /// <param name="events">Told of rows that wait.</param>
+    public UnionOperator(Node[][] columns, IFailureSink events)
+        : base(columns.Length, events)
     {
         this.columns = columns;
         result = new Row(columns[0].Length);

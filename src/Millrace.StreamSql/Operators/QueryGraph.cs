@@ -40,7 +40,7 @@ internal sealed class QueryGraph(ScriptPlan plan, CompileOptions options, IFailu
             foreach (var union in unions.Where(u => Array.TrueForAll(u.Branches, producers.ContainsKey)).ToList())
             {
                 unions.Remove(union);
-                var merge = new UnionOperator(unionColumns[union]);
+                var merge = new UnionOperator(unionColumns[union], failures);
                 Operators.Add(merge);
                 for (var port = 0; port < union.Branches.Length; port++)
                     producers[union.Branches[port]].Targets.Add((merge, port));

@@ -18,6 +18,8 @@ internal sealed class StateReader(Stream stream) : IDisposable
 
     public bool Wants(ReadOnlySpan<byte> key) => Filter is null || Filter(key.ToArray());
 
+    public bool IsAtEnd => stream.Position >= stream.Length;
+
     public byte ReadByte() => reader.ReadByte();
 
     public bool ReadBool() => reader.ReadBoolean();
