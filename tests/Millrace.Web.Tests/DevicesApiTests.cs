@@ -109,6 +109,28 @@ public class DevicesApiTests
     }
 
     [Fact]
+    public async Task Silent_as_expected_goes_by_what_each_devices_type_declares()
+    {
+        var time = new Millrace.Testing.ManualTime();
+        await using var server = await WebServer.StartAsync(log: new Millrace.Testing.MemoryLog(time: time), time: time);
+        await server.Client.PutTextAsync("/api/v1/device-types/often", """{"expectedInterval":"10m"}""");
+        await server.Client.PutTextAsync("/api/v1/device-types/daily", """{"expectedInterval":"1d"}""");
+        await server.Client.PutTextAsync("/api/v1/device-types/whenever", "{}");
+        await server.Client.PostTextAsync(
+            Path + "/import", """[{"id":"a","type":"often"},{"id":"b","type":"often"},{"id":"c","type":"daily"},{"id":"d","type":"whenever"},{"id":"e"}]""");
+        time.Advance(TimeSpan.FromMinutes(15));
+        await server.Client.PostTextAsync("/api/v1/telemetry", """{"id":"b"}""");
+
+        time.Advance(TimeSpan.FromMinutes(16));
+        Assert.Equal(["a"], await IdsAsync(server, "silent=expected"));
+        time.Advance(TimeSpan.FromMinutes(15));
+        Assert.Equal(["a", "b"], await IdsAsync(server, "silent=expected"));
+        time.Advance(TimeSpan.FromDays(3));
+        Assert.Equal(["c"], await IdsAsync(server, "silent=expected&type=daily"));
+        Assert.Equal(400, await server.Client.GetAsync($"{Path}?silent=expected&sort=lastSeen").StatusAsync());
+    }
+
+    [Fact]
     public async Task The_longest_silent_come_first_page_by_page()
     {
         using var table = new DeviceTable(4, 1000);

@@ -197,6 +197,7 @@ export const text = {
     title: "Devices",
     search: "Search by id or name",
     silent: "Silent for",
+    silentExpected: "longer than expected",
     silentFor: (s: string) => s.replace(/(\d+)([mhd])/, (_, n: string, u: string) => `${n} ${{ m: "min", h: "h", d: "d" }[u]}`),
     alert: "Alert",
     withAlert: "with open alerts",

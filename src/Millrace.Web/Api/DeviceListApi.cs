@@ -25,17 +25,21 @@ internal sealed class DeviceListApi(ServerState state)
     /// <summary>Larger newest readings are left out of a list; the device's own page has them.</summary>
     private const int LatestBytesMax = 2048;
 
+    /// <summary>One reading lost on its way is no silence.</summary>
+    private const int IntervalsMissed = 3;
+
     private static readonly TimeSpan ScanTime = TimeSpan.FromMilliseconds(500);
 
     /// <summary>What the caller wants to see.</summary>
     /// <param name="SilentBefore">Only devices not heard since (µs), or null.</param>
+    /// <param name="Overdue">Only devices that have missed the intervals at which their type reports.</param>
     /// <param name="Listener">Only devices whose newest reading came this way, or null.</param>
     /// <param name="Alert">Only devices with open alerts of this severity, or <c>any</c>; null: all.</param>
-    private sealed record Wish(DeviceQuery Query, long? SilentBefore, ListenerId? Listener, string? Alert, bool WithLatest)
+    private sealed record Wish(DeviceQuery Query, long? SilentBefore, bool Overdue, ListenerId? Listener, string? Alert, bool WithLatest)
     {
         public bool IsSearch => Query.Search is not null || Query.Tag is not null || Query.Type is not null;
 
-        public bool IsFiltered => IsSearch || SilentBefore is not null || Listener is not null || Alert is not null;
+        public bool IsFiltered => IsSearch || SilentBefore is not null || Overdue || Listener is not null || Alert is not null;
     }
 
     /// <summary>A device with what is known of its newest reading.</summary>
@@ -47,7 +51,7 @@ internal sealed class DeviceListApi(ServerState state)
             Query =
             [
                 new("search", "Part of the id or name, without regard to case"), new("tag", "Only devices with this tag"),
-                new("type", "Only devices of this type"), new("silent", "Only devices not heard for so long: 90s, 15m, 2h, 1d"),
+                new("type", "Only devices of this type"), new("silent", "Only devices not heard for so long: 90s, 15m, 2h, 1d; or expected: for three of the intervals their type expects"),
                 new("listener", "Only devices whose newest reading came by this listener"),
                 new("alert", "Only devices with open alerts: any, info, warning or critical"),
                 new("sort", "id (default), -id, lastSeen: the longest silent first, or -lastSeen: the last heard first"),
@@ -66,13 +70,13 @@ internal sealed class DeviceListApi(ServerState state)
             return Problem.BadRequestAsync(context, fault);
         var table = state.Parts.Devices;
         var bySeen = sort.EndsWith("lastSeen", StringComparison.Ordinal);
-        if (table is not null && !wish.IsSearch && wish is { Listener: null, Alert: null } && (bySeen || (wish.SilentBefore is not null && sort == "id")))
+        if (table is not null && !wish.IsSearch && wish is { Overdue: false, Listener: null, Alert: null } && (bySeen || (wish.SilentBefore is not null && sort == "id")))
             return ListBySeenAsync(context, table, wish, descending: sort == "-lastSeen");
         if (bySeen)
-            return Problem.BadRequestAsync(context, $"'sort={sort}' goes with 'silent', not with the other filters.");
+            return Problem.BadRequestAsync(context, $"'sort={sort}' goes with a length of time as 'silent', not with the other filters.");
         if (wish.Query.Skip > 0 && wish.IsFiltered)
             return Problem.BadRequestAsync(context, "'skip' goes with neither search nor filters.");
-        return wish.SilentBefore is null && wish is { Listener: null, Alert: null } ? ListPageAsync(context, wish) : ScanAsync(context, wish);
+        return wish.SilentBefore is null && wish is { Overdue: false, Listener: null, Alert: null } ? ListPageAsync(context, wish) : ScanAsync(context, wish);
     }
 
     private bool TryWish(HttpContext context, bool descending, out Wish wish, out string fault)
@@ -83,8 +87,8 @@ internal sealed class DeviceListApi(ServerState state)
         ListenerId listener = default;
         if (!context.TryLimit(LimitDefault, LimitMax, out var limit))
             fault = "'limit' is not a positive number.";
-        else if (context.Query("silent") is { } text && !RouteValues.TryDuration(text, out silent))
-            fault = $"'silent' is '{text}'; write a length of time such as 90s, 15m, 2h or 1d.";
+        else if (context.Query("silent") is { } text and not "expected" && !RouteValues.TryDuration(text, out silent))
+            fault = $"'silent' is '{text}'; write a length of time such as 90s, 15m, 2h or 1d, or expected.";
         else if (context.Query("listener") is { } name && !ListenerNames.TryParse(name, out listener))
             fault = $"There is no listener '{name}'.";
         else if (context.Query("alert") is not (null or "any" or "info" or "warning" or "critical"))
@@ -96,7 +100,7 @@ internal sealed class DeviceListApi(ServerState state)
         wish = new Wish(
             new DeviceQuery(
                 context.Who().Tenant, context.Query("search"), context.Query("tag"), context.Query("type"), context.Query("after"), limit, descending, skip),
-            silent > 0 ? state.Parts.Time.Now() - silent : null, listener == default ? null : listener, context.Query("alert"), context.Query("latest") is "true" or "1");
+            silent > 0 ? state.Parts.Time.Now() - silent : null, context.Query("silent") == "expected", listener == default ? null : listener, context.Query("alert"), context.Query("latest") is "true" or "1");
         return true;
     }
 
@@ -167,9 +171,17 @@ internal sealed class DeviceListApi(ServerState state)
         && (query.Tag is null || device.Tags.Contains(query.Tag))
         && (query.Type is null || device.Type == query.Type);
 
-    private static bool Passes(Row row, Wish wish) =>
-        (wish.SilentBefore is not { } before || (row.Latest?.Place.ReceivedAt ?? row.Device.CreatedAt) < before)
+    private bool Passes(Row row, Wish wish) =>
+        (wish.SilentBefore is not { } before || HeardAt(row) < before)
+        && (!wish.Overdue || IsOverdue(row))
         && (wish.Listener is not { } listener || row.Listener == listener);
+
+    private static long HeardAt(Row row) => row.Latest?.Place.ReceivedAt ?? row.Device.CreatedAt;
+
+    /// <summary>Of a device whose type expects nothing nobody knows whether it is late.</summary>
+    private bool IsOverdue(Row row) =>
+        state.Types.Find(row.Device.Tenant, row.Device.Type)?.ExpectedInterval is { } interval
+        && HeardAt(row) < state.Parts.Time.Now() - (IntervalsMissed * interval);
 
     private Row Look(Device device, bool withData)
     {

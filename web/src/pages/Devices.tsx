@@ -31,7 +31,7 @@ export function DevicesPage() {
   const overview = useOverview();
   const mayOperate = useMay("operate");
   // The register is kept by id; by last seen it can be gone through only as a whole.
-  const bySeenOnly = Boolean(search || tag || type || listener || alert);
+  const bySeenOnly = Boolean(search || tag || type || listener || alert || silent === "expected");
   const devices = useDeviceRows({ search, silent, alert, tag, type, listener, sort: bySeenOnly && sort.endsWith("lastSeen") ? "" : sort });
   const loaded = Array.from({ length: Math.min(devices.count, 300) }, (_, i) => devices.row(i)).filter((row) => row !== undefined);
   const tags = [...new Set(loaded.flatMap((row) => row.tags))].sort();
@@ -66,7 +66,7 @@ export function DevicesPage() {
             <span class="visually-hidden">{t.search}</span>
             <input type="search" placeholder={t.search} value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
           </label>
-          <Choice label={t.silent} value={silent} change={setSilent} any={text.common.any} options={silences.map((s) => [s, t.silentFor(s)] as const)} />
+          <Choice label={t.silent} value={silent} change={setSilent} any={text.common.any} options={[["expected", t.silentExpected], ...silences.map((s) => [s, t.silentFor(s)] as const)]} />
           <Choice label={t.alert} value={alert} change={setAlert} any={text.common.any} options={[["any", t.withAlert], ...severities.map((s) => [s, text.states[s] ?? s] as const)]} />
           <Choice label={t.listener} value={listener} change={setListener} any={text.common.any} options={(overview?.listeners ?? []).map((l) => [l.name, l.name] as const)} />
           <label class="inline">
