@@ -259,13 +259,11 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
     {
         var origin = new EventOrigin { Number = ++events, Arrival = arrivalTicks, Partition = properties.Partition, Device = properties.DeviceId };
         pushedBytes += payload.Length;
-        if (!batched!.Add(input, origin, payload))
-            return;
-        batched.Turn();
-        CheckMemoryOfBatches();
+        if (batched!.Add(input, origin, payload))
+            batched.Turn();
     }
 
-    private void CheckMemoryOfBatches()
+    void IBatchTarget.OnQuiet()
     {
         if (events - checkedEvents < MemoryCheckEvents && !MayHaveGrown)
             return;
@@ -277,12 +275,8 @@ public sealed class QueryExecution : IFailureSink, IWaitingEventReader, IBatchTa
     /// <exception cref="QueryMemoryException">The state exceeds <see cref="CompileOptions.MemoryLimitBytes"/>.</exception>
     public void Flush()
     {
-        if (batched is not null && !stopped)
-        {
-            batched.Flush();
-            CheckMemoryOfBatches();
-        }
-
+        if (!stopped)
+            batched?.Flush();
         while (pendingCount > 0)
             ProcessFirst();
     }

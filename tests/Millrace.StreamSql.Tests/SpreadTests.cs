@@ -134,11 +134,11 @@ public sealed class SpreadTests
         => execution.SetReference("r", Enumerable.Range(0, 9).Select(k => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes($$"""{"k":{{k * 3}},"zone":"z{{k}}"}""")));
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
-    public void Many_events_give_the_same_rows_and_counters_with_any_number_of_threads(int seed)
+    [InlineData(0, 4500)]
+    [InlineData(1, 800)]
+    public void Many_events_give_the_same_rows_and_counters_with_any_number_of_threads(int seed, int count)
     {
-        var events = Events(seed, 5000);
+        var events = Events(seed, count);
         foreach (var query in Queries)
         {
             List<string>? reference = null;
@@ -151,7 +151,7 @@ public sealed class SpreadTests
                     execution.PostAt(0, ticks, payload);
                 execution.Complete();
                 var all = Everything(run, execution);
-                Assert.True(all.Count > 100, query);
+                Assert.True(all.Count > 40, $"{all.Count} {query}");
                 AssertSame(reference ??= all, all, $"{query} with {threads} threads");
             }
         }
@@ -167,7 +167,7 @@ public sealed class SpreadTests
     [Fact]
     public void Many_events_give_the_same_rows_when_stopped_and_continued_with_other_numbers_of_threads()
     {
-        var events = Events(5, 4500);
+        var events = Events(5, 2600);
         var random = new Random(6);
         foreach (var query in Queries)
         {
@@ -187,7 +187,7 @@ public sealed class SpreadTests
                 execution.PostAt(0, events[index].Ticks, events[index].Payload);
                 if (random.Next(400) == 0)
                     execution.AdvanceArrivalAt(0, events[index].Ticks);
-                if (random.Next(500) != 0)
+                if (random.Next(400) != 0)
                     continue;
                 using var snapshot = new MemoryStream();
                 execution.Save(snapshot);

@@ -12,6 +12,9 @@ internal interface IBatchTarget
     void BeginEvent(in EventOrigin origin, byte[] payload, int start, int length);
 
     void Fail(int query, long number, string reason);
+
+    /// <summary>Nothing is worked on at the moment: time to look at the memory.</summary>
+    void OnQuiet();
 }
 
 /// <summary>
@@ -106,8 +109,7 @@ internal sealed class BatchedExecution : IPhasedWork, IDisposable
     /// <summary>Collects an event; true when the batch is full: it is time for <see cref="Turn"/>.</summary>
     public bool Add(int input, in EventOrigin origin, ReadOnlySpan<byte> payload)
     {
-        if (broken is not null)
-            throw new InvalidOperationException("the execution has failed before: " + broken.Message, broken);
+        ThrowIfBroken();
         collecting.Add(input, origin, payload);
         return collecting.IsFull;
     }
@@ -124,6 +126,7 @@ internal sealed class BatchedExecution : IPhasedWork, IDisposable
     public void Turn() => Guarded(() =>
     {
         Quiet();
+        target.OnQuiet();
         var done = working;
         Begin(collecting);
         collecting = done ?? NewBatch();
@@ -165,12 +168,18 @@ internal sealed class BatchedExecution : IPhasedWork, IDisposable
         }
 
         Merge(collecting);
+        target.OnQuiet();
     });
+
+    private void ThrowIfBroken()
+    {
+        if (broken is not null)
+            throw new InvalidOperationException("the execution has ended: " + broken.Message, broken);
+    }
 
     private void Guarded(Action work)
     {
-        if (broken is not null)
-            throw new InvalidOperationException("the execution has failed before: " + broken.Message, broken);
+        ThrowIfBroken();
         try
         {
             work();
@@ -433,5 +442,9 @@ internal sealed class BatchedExecution : IPhasedWork, IDisposable
         ShownCounts = (counters.Late, counters.Early, counters.OutOfOrder);
     }
 
-    public void Dispose() => crew?.Dispose();
+    public void Dispose()
+    {
+        broken ??= new ObjectDisposedException(nameof(QueryExecution));
+        crew?.Dispose();
+    }
 }
