@@ -45,6 +45,9 @@ public sealed class RecordedRun : IQuerySink, IDisposable
 
     public QueryExecution Execution { get; }
 
+    /// <summary>Whether readings of the history may come to the query as values of columns, without JSON between.</summary>
+    public bool TakesColumns => Execution.Query.Inputs.Count == 1 && Execution.FieldsOf(0) is not null;
+
     /// <summary>Readings of the range that were given to the query.</summary>
     public long Readings { get; private set; }
 
@@ -167,7 +170,7 @@ public sealed class RecordedRun : IQuerySink, IDisposable
         if (_lettersFound > LettersFoundMax)
             return null;
         var paths = Enumerable.Range(0, Execution.Query.Inputs.Count).SelectMany(Execution.PathsOf).ToList();
-        return paths.Exists(path => path.Count == 0) ? null : new WantedFields(paths, Execution.Query.Inputs.Count == 1 && Execution.FieldsOf(0) is not null);
+        return paths.Exists(path => path.Count == 0) ? null : new WantedFields(paths, TakesColumns);
     }
 
     private void Take(PastReading past, long from)

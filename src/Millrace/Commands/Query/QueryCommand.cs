@@ -6,8 +6,6 @@ namespace Millrace.Commands.Query;
 /// <summary><c>millrace query run|check|test</c>: streaming SQL over files or a data folder, without a server.</summary>
 internal static class QueryCommand
 {
-    private const int ThreadsMax = 64;
-
     public static Command Create() => new("query", "Run, check and test streaming SQL over files or recorded readings.")
     {
         CreateRun(),
@@ -29,7 +27,7 @@ internal static class QueryCommand
         var outOfOrder = new Option<double>("--out-of-order") { Description = "out-of-order tolerance in seconds", DefaultValueFactory = _ => 0 };
         var policy = new Option<string>("--policy") { Description = "what happens beyond a tolerance: adjust or drop", DefaultValueFactory = _ => "adjust" };
         policy.AcceptOnlyFromAmong("adjust", "drop");
-        var threads = new Option<int>("--threads") { Description = "threads to work with; the rows do not depend on it (default: the machine's cores)", DefaultValueFactory = _ => Math.Min(Environment.ProcessorCount, ThreadsMax) };
+        var threads = new Option<int?>("--threads") { Description = "threads that work on the query; the rows do not depend on it (default: the machine's cores; one where recorded readings come as columns)" };
         var command = new Command(
             "run",
             "Run a script over files of events, or over the readings that a server has recorded: the rows are those of the live job.")
@@ -50,7 +48,7 @@ internal static class QueryCommand
                 LateArrival = Tolerance("--late", parsed.GetValue(late)),
                 OutOfOrder = Tolerance("--out-of-order", parsed.GetValue(outOfOrder)),
                 Drops = parsed.GetValue(policy) == "drop",
-                Threads = parsed.GetValue(threads) is >= 1 and <= ThreadsMax and var count ? count : throw new UsageException([$"--threads takes 1 to {ThreadsMax}"]),
+                Threads = parsed.GetValue(threads) is null or (>= 1 and <= QueryRun.ThreadsMax) ? parsed.GetValue(threads) : throw new UsageException([$"--threads takes 1 to {QueryRun.ThreadsMax}"]),
             };
             return Task.FromResult(run.Run(Console.Out, Console.Error, cancel));
         });
