@@ -32,6 +32,20 @@ public sealed class StateSizeTests
         Assert.True(held < 2 * bytesMax, $"{held} bytes a key");
     }
 
+    [Fact]
+    public void A_hopping_window_keeps_the_panes_that_take_no_more_rows_small()
+    {
+        const int keys = 20_000;
+        const long minute = 60_000_000;
+        var execution = Sql.Compile("SELECT id, COUNT(*) AS n, AVG(v) AS mean FROM m GROUP BY id, HoppingWindow(minute, 4, 1)").Query!.Start(new NullSink());
+        for (var index = 0; index < 6 * keys; index++)
+            execution.Post(0, (index / keys * minute) + 1 + (index % keys), Encoding.UTF8.GetBytes($$"""{"id":"meter-{{index % keys:d6}}","v":{{index}}.5}"""));
+
+        execution.Flush();
+
+        Assert.InRange(execution.EstimateMemory() / (double)keys, 20, 128);
+    }
+
     private sealed class NullSink : IQuerySink
     {
         public void OnRow(OutputRow row)

@@ -4,9 +4,9 @@ using Millrace.StreamSql.Values;
 namespace Millrace.StreamSql.State;
 
 /// <summary>Accumulators per group key: words beside the key and, once a value needs one, references in chunks. Hot.</summary>
-internal sealed class GroupTable(AggregateSet aggregates)
+internal sealed class GroupTable(AggregateSet aggregates, bool isDense = false)
 {
-    private readonly KeyMap keys = new(aggregates.Words);
+    private readonly KeyMap keys = new(aggregates.Words, isDense);
     private readonly Chunked<object?> references = new(aggregates.References);
     private bool hasReferences;
 
@@ -22,12 +22,16 @@ internal sealed class GroupTable(AggregateSet aggregates)
 
     public Span<object?> ReferencesAt(int place) => hasReferences ? references.At(keys.NumberAt(place)) : [];
 
-    public void Add(ReadOnlySpan<byte> key, uint hash, ReadOnlySpan<Value> arguments)
+    public bool HasReferences => hasReferences;
+
+    /// <summary>Adds a row to its group; returns the place of the group's key.</summary>
+    public int Add(ReadOnlySpan<byte> key, uint hash, ReadOnlySpan<Value> arguments)
     {
         var place = PlaceOf(key, hash);
         if (!hasReferences && aggregates.NeedsReferences(arguments))
             MakeReferences();
         aggregates.Add(keys.WordsAt(place), ReferencesAt(place), arguments);
+        return place;
     }
 
     private int PlaceOf(ReadOnlySpan<byte> key, uint hash)
@@ -45,13 +49,14 @@ internal sealed class GroupTable(AggregateSet aggregates)
             references.Add(group);
     }
 
-    /// <summary>Adds a group as it was accumulated elsewhere.</summary>
-    public void Merge(ReadOnlySpan<byte> key, ReadOnlySpan<ulong> laterWords, ReadOnlySpan<object?> later)
+    /// <summary>Adds a group as it was accumulated elsewhere; returns the place of its key.</summary>
+    public int Merge(ReadOnlySpan<byte> key, ReadOnlySpan<ulong> laterWords, ReadOnlySpan<object?> later)
     {
         if (!hasReferences && !later.IsEmpty)
             MakeReferences();
         var place = PlaceOf(key, KeyMap.HashOf(key));
         aggregates.Merge(keys.WordsAt(place), ReferencesAt(place), laterWords, later);
+        return place;
     }
 
     public void Clear()

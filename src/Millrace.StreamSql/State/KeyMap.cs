@@ -11,12 +11,16 @@ namespace Millrace.StreamSql.State;
 /// costs two reads from memory. Records lie behind each other in 64 KiB blocks: the collector sees a few large arrays.
 /// </summary>
 /// <remarks>A record: number (4 bytes), length of the key (4), the words, the key; filled up to 8 bytes.</remarks>
-internal sealed class KeyMap(int words = 0)
+internal sealed class KeyMap(int words = 0, bool isDense = false)
 {
     private const int BlockBits = 16;
     private const int BlockBytes = 1 << BlockBits;
     private const ulong Empty = ulong.MaxValue;
     private const int FirstBlockBytes = 128;
+
+    // Slots in use at most. Where keys stay they may be dense: adding one takes longer, finding it hardly does.
+    private const double LoadUsual = 2 / 3.0;
+    private const double LoadDense = 0.8;
 
     /// <summary>Places count units of 8 bytes, so that 32 bits reach far.</summary>
     private const int UnitBits = 3;
@@ -45,37 +49,36 @@ internal sealed class KeyMap(int words = 0)
     public int GetOrAdd(ReadOnlySpan<byte> key, uint hash, out bool added) => NumberAt(PlaceOf(key, hash, out added));
 
     /// <summary>Place of a key's record, −1 when it is not there. Places stay until <see cref="Clear"/>.</summary>
-    public int FindPlace(ReadOnlySpan<byte> key, uint hash)
+    public int FindPlace(ReadOnlySpan<byte> key, uint hash) => slots[SlotOf(key, hash)] is not Empty and var found ? (int)found : -1;
+
+    /// <summary>The slot that holds a key, or the empty one where it belongs.</summary>
+    private int SlotOf(ReadOnlySpan<byte> key, uint hash)
     {
         var slots = this.slots;
         var mask = slots.Length - 1;
         for (var slot = (int)hash & mask; ; slot = (slot + 1) & mask)
         {
             var found = slots[slot];
-            if (found == Empty)
-                return -1;
-            if ((uint)(found >> 32) == hash && KeyAtPlace((int)found).SequenceEqual(key))
-                return (int)found;
+            if (found == Empty || ((uint)(found >> 32) == hash && KeyAtPlace((int)found).SequenceEqual(key)))
+                return slot;
         }
     }
 
     /// <summary>Place of a key's record; a new one's words are 0.</summary>
     public int PlaceOf(ReadOnlySpan<byte> key, uint hash, out bool added)
     {
-        var place = FindPlace(key, hash);
-        added = place < 0;
-        return added ? Add(key, hash) : place;
-    }
-
-    private int Add(ReadOnlySpan<byte> key, uint hash)
-    {
-        if ((Count + 1) * 3L > slots.Length * 2L)
+        var slot = SlotOf(key, hash);
+        var found = slots[slot];
+        added = found == Empty;
+        if (!added)
+            return (int)found;
+        if (Count + 1 > slots.Length * (isDense ? LoadDense : LoadUsual))
+        {
             Grow();
+            slot = SlotOf(key, hash);
+        }
+
         var place = Store(key);
-        var mask = slots.Length - 1;
-        var slot = (int)hash & mask;
-        while (slots[slot] != Empty)
-            slot = (slot + 1) & mask;
         slots[slot] = ((ulong)hash << 32) | (uint)place;
         places.Add(Count);
         places.One(Count++) = place;

@@ -5,100 +5,64 @@ using Millrace.StreamSql.Values;
 namespace Millrace.StreamSql.Windows;
 
 /// <summary>
-/// Hopping windows: rows go into panes of the greatest common divisor of size and hop; a window combines its panes. A group has
-/// one number in all panes, so a row costs one search of its key and combining none. Hot.
+/// Hopping windows: rows go into panes of the greatest common divisor of size and hop; a window combines its panes. The newest
+/// pane has its accumulators beside the keys; those that take no more rows are packed in order of the keys, so a window reads
+/// them side by side from front to back. Hot.
 /// </summary>
 internal sealed class HoppingWindow : Window
 {
-    // Kept with each key: in how many panes it is, the end of the newest of them, and its place there.
-    private const int MemberWords = 3;
-    private const int Panes = 0;
-    private const int NewestEnd = 1;
-    private const int NewestPlace = 2;
+    /// <summary>With fewer keys those without a group are not worth forgetting.</summary>
+    private const int ForgetKeysMin = 1024;
 
     private readonly long size;
     private readonly long hop;
     private readonly long offset;
     private readonly long pane;
-    private readonly List<Pane> panes = [];     // oldest first
-    private readonly Stack<Pane> spare = new();
-    private readonly Accumulators combined;
+    private readonly List<PackedPane> panes = [];     // oldest first
+    private readonly Stack<PackedPane> spare = new();
+    private readonly GroupSet openGroups = new();
+    private readonly ulong[] usedBits;
+    private readonly ulong[] words;
+    private readonly ulong[] combinedWords;
+    private readonly object?[] combinedReferences;
     private readonly KeyOrder order = new();
     private readonly List<KeyMap> sorted = [];      // the one map, as the order takes it
     private readonly RowPipeline pipeline;
-    private KeyMap keys = new(MemberWords);
-    private int live;                       // groups that some pane holds
+    private GroupTable open;                // keys of all panes, accumulators of the one that takes rows
+    private long openEnd;
+    private bool isOpen;
     private int ordered = -1;               // number of keys when they were sorted last
     private long next = long.MinValue;      // end of the next window that can hold rows
 
-    /// <summary>Accumulators by place; references only once a value needs one.</summary>
-    private sealed class Accumulators(AggregateSet aggregates)
+    /// <summary>Groups by number.</summary>
+    private sealed class GroupSet
     {
-        private readonly Chunked<ulong> words = new(aggregates.Words);
-        private readonly Chunked<object?> references = new(aggregates.References);
+        private ulong[] bits = [];
 
         public int Count { get; private set; }
 
-        public bool HasReferences { get; private set; }
+        public int Highest { get; private set; }
 
-        public long HeldBytes => words.HeldBytes + references.HeldBytes;
+        public long HeldBytes => bits.Length * 8L;
 
-        public int Add()
+        public bool Contains(int group) => group >> 6 < bits.Length && (bits[group >> 6] & (1UL << group)) != 0;
+
+        public void Add(int group)
         {
-            words.Add(Count);
-            if (HasReferences)
-                references.Add(Count);
-            return Count++;
+            if (group >> 6 >= bits.Length)
+                Array.Resize(ref bits, Math.Max(bits.Length * 2, (group >> 6) + 1));
+            ref var word = ref bits[group >> 6];
+            if ((word & (1UL << group)) != 0)
+                return;
+            word |= 1UL << group;
+            Count++;
+            Highest = Math.Max(Highest, group);
         }
-
-        public Span<ulong> Words(int place) => words.At(place);
-
-        public Span<object?> References(int place) => HasReferences ? references.At(place) : [];
-
-        public void MakeReferences()
-        {
-            for (var place = 0; place < Count && !HasReferences; place++)
-                references.Add(place);
-            HasReferences = true;
-        }
-
-        public void Add(int place, ReadOnlySpan<Value> arguments)
-        {
-            if (!HasReferences && aggregates.NeedsReferences(arguments))
-                MakeReferences();
-            aggregates.Add(Words(place), References(place), arguments);
-        }
-
-        public void Merge(int place, Accumulators later, int laterPlace)
-            => aggregates.Merge(Words(place), References(place), later.Words(laterPlace), later.References(laterPlace));
 
         public void Clear()
         {
-            for (var place = 0; place < Count && HasReferences; place++)
-                references.At(place).Clear();
-            Count = 0;
-        }
-    }
-
-    private sealed class Pane(AggregateSet aggregates)
-    {
-        private readonly Chunked<int> groups = new();
-
-        public long End;
-
-        public Accumulators Values { get; } = new(aggregates);
-
-        public int Count => Values.Count;
-
-        public long HeldBytes => groups.HeldBytes + Values.HeldBytes;
-
-        public ref int Group(int place) => ref groups.One(place);
-
-        public int Add(int group)
-        {
-            groups.Add(Count);
-            groups.One(Count) = group;
-            return Values.Add();
+            Array.Clear(bits);
+            Count = Highest = 0;
         }
     }
 
@@ -109,13 +73,17 @@ internal sealed class HoppingWindow : Window
         this.hop = hop;
         this.offset = offset;
         pane = Divisor(size, hop);
-        combined = new Accumulators(aggregates);
+        usedBits = new ulong[aggregates.Words];
+        words = new ulong[aggregates.Words];
+        combinedWords = new ulong[aggregates.Words];
+        combinedReferences = new object?[aggregates.References];
         pipeline = new RowPipeline(aggregates.ArgumentCount);
-        sorted.Add(keys);
+        open = new GroupTable(aggregates, isDense: true);
+        sorted.Add(open.Keys);
     }
 
     public override long HeldBytes
-        => panes.Sum(p => p.HeldBytes) + spare.Sum(p => p.HeldBytes) + combined.HeldBytes + keys.HeldBytes;
+        => panes.Sum(p => p.HeldBytes) + spare.Sum(p => p.HeldBytes) + open.HeldBytes + openGroups.HeldBytes;
 
     private static long Divisor(long a, long b)
     {
@@ -130,30 +98,29 @@ internal sealed class HoppingWindow : Window
         if (time <= end - size)
             return;     // hop > size leaves gaps
         var paneEnd = EndOf(time, pane, offset);
-        if (panes.Count == 0 || panes[^1].End != paneEnd)
+        if (!isOpen || openEnd != paneEnd)
         {
-            Drain();
-            panes.Add(NewPane(paneEnd));
-            if (panes.Count == 1)
+            Open(paneEnd);
+            if (panes.Count == 0)
                 next = end;
         }
 
-        if (keys.Count < RowPipeline.KeysMin || !pipeline.TryAdd(key, hash, arguments))
+        if (open.Count < RowPipeline.KeysMin || !pipeline.TryAdd(key, hash, arguments))
         {
             Drain();
             Add(key, hash, arguments);
             return;
         }
 
-        keys.PrefetchSlot(hash);
+        open.Keys.PrefetchSlot(hash);
         if (pipeline.TryGetArrived(out var arrived))
-            keys.PrefetchRecord(arrived);
+            open.Keys.PrefetchRecord(arrived);
         if (pipeline.IsFull)
             AddOldest();
     }
 
     private void Add(ReadOnlySpan<byte> key, uint hash, ReadOnlySpan<Value> arguments)
-        => panes[^1].Values.Add(PlaceOf(panes[^1], key, hash), arguments);
+        => openGroups.Add(open.Keys.NumberAt(open.Add(key, hash, arguments)));
 
     private void AddOldest()
     {
@@ -167,130 +134,231 @@ internal sealed class HoppingWindow : Window
             AddOldest();
     }
 
-    private Pane NewPane(long end)
+    /// <summary>Makes a pane the one that takes rows. It is there already only when the state of several shards is loaded.</summary>
+    private void Open(long end)
     {
-        var result = spare.Count > 0 ? spare.Pop() : new Pane(Aggregates);
-        result.End = end;
-        return result;
+        Close();
+        openEnd = end;
+        isOpen = true;
+        var index = IndexFor(end);
+        if (index == panes.Count || panes[index].End != end)
+            return;
+        var packed = panes[index];
+        for (packed.Rewind(); packed.Group >= 0; packed.MoveNext())
+        {
+            packed.Read(words);
+            open.Merge(open.Keys.KeyAt(packed.Group), words, packed.References);
+            openGroups.Add(packed.Group);
+        }
+
+        Leave(index);
     }
 
-    private int PlaceOf(Pane newest, ReadOnlySpan<byte> key, uint hash)
+    /// <summary>Index of the first pane that does not end before a time.</summary>
+    private int IndexFor(long end)
     {
-        var record = keys.PlaceOf(key, hash, out _);
-        var member = keys.WordsAt(record);
-        if (member[Panes] > 0 && (long)member[NewestEnd] == newest.End)
-            return (int)member[NewestPlace];
-        live += member[Panes]++ == 0 ? 1 : 0;
-        member[NewestEnd] = (ulong)newest.End;
-        var place = newest.Add(keys.NumberAt(record));
-        member[NewestPlace] = (ulong)place;
-        return place;
+        var index = panes.Count;
+        while (index > 0 && panes[index - 1].End >= end)
+            index--;
+        return index;
     }
 
-    private ref ulong PanesOf(int group) => ref keys.WordsAt(keys.PlaceOf(group))[Panes];
+    private void Leave(int index)
+    {
+        panes[index].Clear();
+        spare.Push(panes[index]);
+        panes.RemoveAt(index);
+    }
+
+    /// <summary>Packs the pane that takes rows; it takes no more.</summary>
+    private void Close()
+    {
+        if (!isOpen)
+            return;
+        Drain();
+        isOpen = false;
+        Array.Clear(usedBits);
+        for (var group = 0; group <= openGroups.Highest; group++)
+        {
+            if (!openGroups.Contains(group))
+                continue;
+            var held = open.Words(group);
+            for (var index = 0; index < held.Length; index++)
+                usedBits[index] |= PackedPane.Turned(held[index]);
+        }
+
+        var packed = spare.Count > 0 ? spare.Pop() : new PackedPane(Aggregates);
+        packed.Begin(openEnd, openGroups.Count, openGroups.Highest, usedBits, open.HasReferences);
+        var items = Sorted();
+        for (var index = 0; index < items.Length; index++)
+        {
+            Prefetch(items, index);
+            var place = KeyOrder.PlaceOf(items[index]);
+            var group = open.Keys.NumberAt(place);
+            if (!openGroups.Contains(group))
+                continue;
+            packed.Add(group, open.Keys.WordsAt(place), open.ReferencesAt(place));
+            open.Keys.WordsAt(place).Clear();
+            open.ReferencesAt(place).Clear();
+        }
+
+        openGroups.Clear();
+        panes.Insert(IndexFor(openEnd), packed);
+    }
+
+    /// <summary>All keys in order. The keys of one pane are mostly those of the last.</summary>
+    private ReadOnlySpan<long> Sorted()
+    {
+        if (ordered != open.Count)
+            order.Sort(sorted);
+        ordered = open.Count;
+        return order.Sorted;
+    }
+
+    private void Prefetch(ReadOnlySpan<long> items, int index)
+    {
+        if (index + PrefetchDistance < items.Length)
+            open.Keys.PrefetchPlace(KeyOrder.PlaceOf(items[index + PrefetchDistance]));
+    }
 
     public override void Advance(long time)
     {
-        while (panes.Count > 0 && next < time)
+        while ((isOpen || panes.Count > 0) && next < time)
         {
             Drain();
-            Combine();
+            var emitted = Combine();
             next += hop;
             while (panes.Count > 0 && panes[0].End <= next - size)
-            {
-                Leave(panes[0]);
-                panes.RemoveAt(0);
-            }
+                Leave(0);
 
-            if (panes.Count > 0)
+            if (openEnd > next - size)
+                Close();
+            isOpen = false;
+            if (panes.Count == 0)
+                ForgetAllGroups();
+            else
                 next = Math.Max(next, EndOf(panes[0].End, hop, offset));
+            if (open.Count >= ForgetKeysMin && emitted * 4 <= open.Count)
+                ForgetEmptyGroups();
         }
-
-        if (keys.Count >= 1024 && live * 4 <= keys.Count)
-            ForgetEmptyGroups();
     }
 
     /// <summary>Emits the window that ends at <see cref="next"/>: no pane begins after it, and those before it are gone.</summary>
-    private void Combine()
+    private int Combine()
     {
-        for (var group = 0; group < keys.Count; group++)
-            combined.Add();
+        var emitted = 0;
+        var haveReferences = open.HasReferences;
         foreach (var part in panes)
         {
-            if (part.Values.HasReferences)
-                combined.MakeReferences();
-            for (var place = 0; place < part.Count; place++)
-                combined.Merge(part.Group(place), part.Values, place);
+            part.Rewind();
+            haveReferences |= part.HasReferences;
         }
 
-        // The keys of one window are mostly those of the last.
-        if (ordered != keys.Count)
-            order.Sort(sorted);
-        ordered = keys.Count;
-        var items = order.Sorted;
+        var items = Sorted();
         for (var index = 0; index < items.Length; index++)
         {
-            if (index + PrefetchDistance < items.Length)
-                keys.PrefetchPlace(KeyOrder.PlaceOf(items[index + PrefetchDistance]));
-            var record = KeyOrder.PlaceOf(items[index]);
-            if (keys.WordsAt(record)[Panes] == 0)
+            Prefetch(items, index);
+            var place = KeyOrder.PlaceOf(items[index]);
+            if (!TryCombine(place, haveReferences ? combinedReferences : []))
                 continue;
-            var group = keys.NumberAt(record);
-            var (bytes, at) = keys.Locate(record);
-            Results.Emit(next, bytes, at, combined.Words(group), combined.References(group));
+            var (bytes, at) = open.Keys.Locate(place);
+            Results.Emit(next, bytes, at, combinedWords, haveReferences ? combinedReferences : []);
+            emitted++;
         }
 
-        combined.Clear();
+        return emitted;
     }
 
-    private void Leave(Pane old)
+    /// <summary>
+    /// Combines a group of the panes whose cursors have come to it and of the one that takes rows; false when it is in none.
+    /// </summary>
+    private bool TryCombine(int place, Span<object?> references)
     {
-        for (var place = 0; place < old.Count; place++)
-            live -= --PanesOf(old.Group(place)) == 0 ? 1 : 0;
-        old.Values.Clear();
-        spare.Push(old);
+        var group = open.Keys.NumberAt(place);
+        var found = false;
+        combinedWords.AsSpan().Clear();
+        references.Clear();
+        foreach (var part in panes)
+        {
+            if (part.Group != group)
+                continue;
+            found = true;
+            part.Read(words);
+            Aggregates.Merge(combinedWords, references, words, part.References);
+            part.MoveNext();
+        }
+
+        if (!openGroups.Contains(group))
+            return found;
+        Aggregates.Merge(combinedWords, references, open.Keys.WordsAt(place), open.ReferencesAt(place));
+        return true;
+    }
+
+    private void ForgetAllGroups()
+    {
+        open.Clear();
+        openGroups.Clear();
+        ordered = -1;
     }
 
     private void ForgetEmptyGroups()
     {
-        var old = keys;
+        var old = open.Keys;
         var numbers = new int[old.Count];
-        keys = sorted[0] = new KeyMap(MemberWords);
-        ordered = -1;
-        for (var group = 0; group < old.Count; group++)
+        foreach (var part in panes)
         {
-            var member = old.WordsAt(old.PlaceOf(group));
-            if (member[Panes] == 0)
+            for (part.Rewind(); part.Group >= 0; part.MoveNext())
+                numbers[part.Group] = 1;
+        }
+
+        open = new GroupTable(Aggregates, isDense: true);
+        sorted[0] = open.Keys;
+        ordered = -1;
+        for (var group = 0; group < numbers.Length; group++)
+        {
+            if (numbers[group] == 0)
                 continue;
             var key = old.KeyAt(group);
-            var record = keys.PlaceOf(key, KeyMap.HashOf(key), out _);
-            member.CopyTo(keys.WordsAt(record));
-            numbers[group] = keys.NumberAt(record);
+            numbers[group] = open.Keys.GetOrAdd(key, KeyMap.HashOf(key), out _);
         }
 
         foreach (var part in panes)
-        {
-            for (var place = 0; place < part.Count; place++)
-                part.Group(place) = numbers[part.Group(place)];
-        }
+            part.Renumber(numbers);
     }
 
     public override void Save(StateWriter writer)
     {
         Drain();
         writer.Write(next);
-        writer.Write(panes.Count);
+        writer.Write(panes.Count + (isOpen ? 1 : 0));
         foreach (var part in panes)
         {
-            writer.Write(part.End);
-            writer.Write(1);        // one shard
-            writer.Write(part.Count);
-            for (var place = 0; place < part.Count; place++)
+            WritePane(writer, part.End, part.Count);
+            for (part.Rewind(); part.Group >= 0; part.MoveNext())
             {
-                writer.WriteBytes(keys.KeyAt(part.Group(place)));
-                Aggregates.Save(writer, part.Values.Words(place), part.Values.References(place));
+                part.Read(words);
+                writer.WriteBytes(open.Keys.KeyAt(part.Group));
+                Aggregates.Save(writer, words, part.References);
             }
         }
+
+        if (!isOpen)
+            return;
+        WritePane(writer, openEnd, openGroups.Count);
+        for (var group = 0; group <= openGroups.Highest; group++)
+        {
+            if (!openGroups.Contains(group))
+                continue;
+            writer.WriteBytes(open.Keys.KeyAt(group));
+            Aggregates.Save(writer, open.Words(group), open.References(group));
+        }
+    }
+
+    private static void WritePane(StateWriter writer, long end, int groups)
+    {
+        writer.Write(end);
+        writer.Write(1);        // one shard
+        writer.Write(groups);
     }
 
     public override void Load(StateReader reader)
@@ -298,37 +366,24 @@ internal sealed class HoppingWindow : Window
         var end = reader.ReadLong();
         var count = reader.ReadCount();
         if (count > 0)
-            next = panes.Count == 0 ? end : Math.Min(next, end);
+            next = isOpen ? Math.Min(next, end) : end;
+        var saved = new GroupTable(Aggregates);
         for (; count > 0; count--)
         {
-            var part = PaneOf(reader.ReadLong());
-            if (Aggregates.References > 0)
-                part.Values.MakeReferences();
+            Open(reader.ReadLong());
             for (var shards = reader.ReadInt(); shards > 0; shards--)
             {
-                for (var groups = reader.ReadCount(); groups > 0; groups--)
+                saved.Load(reader);
+                for (var group = 0; group < saved.Count; group++)
                 {
-                    var key = reader.ReadBytes();
-                    if (!reader.Wants(key))
-                    {
-                        Aggregates.Load(reader, new ulong[Aggregates.Words], new object?[Aggregates.References]);
-                        continue;
-                    }
-
-                    var place = PlaceOf(part, key, KeyMap.HashOf(key));
-                    Aggregates.Load(reader, part.Values.Words(place), part.Values.References(place));
+                    var key = saved.Keys.KeyAt(group);
+                    if (reader.Wants(key))
+                        openGroups.Add(open.Keys.NumberAt(open.Merge(key, saved.Words(group), saved.References(group))));
                 }
             }
         }
-    }
 
-    private Pane PaneOf(long end)
-    {
-        var index = panes.FindIndex(p => p.End >= end);
-        if (index >= 0 && panes[index].End == end)
-            return panes[index];
-        var added = NewPane(end);
-        panes.Insert(index < 0 ? panes.Count : index, added);
-        return added;
+        if (panes.Count > 0 && panes[^1].End > openEnd)
+            Open(panes[^1].End);
     }
 }
