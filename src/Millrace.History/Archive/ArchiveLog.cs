@@ -17,6 +17,9 @@ internal static partial class ArchiveLog
     [LoggerMessage(5601, LogLevel.Information, "Erased device {Device} of tenant {Tenant} from the history: {Readings} readings, {Files} files written again, {Remaining} readings left.")]
     public static partial void Erased(ILogger log, string device, int tenant, long readings, int files, long remaining);
 
+    [LoggerMessage(6510, LogLevel.Warning, "Whether readings of device {Device} are left in {File} cannot be told: {Reason} Restore it from a backup and erase again, or delete it.")]
+    public static partial void NotErased(ILogger log, string device, string file, string reason);
+
     [LoggerMessage(5602, LogLevel.Information, "{Files} files of {Days} days of the history were past their retention and are gone.")]
     public static partial void Retained(ILogger log, int files, int days);
 

@@ -20,6 +20,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
 
     private readonly ArchiveReaderOptions _options = options ?? new ArchiveReaderOptions();
     private readonly ConcurrentDictionary<string, (string? Mark, DayManifest Manifest)> _manifests = new(StringComparer.Ordinal);
+    private readonly FooterCache _footers = new((options ?? new ArchiveReaderOptions()).FooterBytesMax);
 
     /// <param name="root">The folder of the history.</param>
     /// <param name="report">Told what could not be read, in words for people.</param>
@@ -258,7 +259,7 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
             {
                 try
                 {
-                    open.Readers.Add(HistoryFile.Open(store, $"{day}/{file.Name}"));
+                    open.Readers.Add(Open(day, file));
                     open.Names.Add(file.Name);
                 }
                 catch (ParquetFormatException fault)
@@ -283,6 +284,18 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
                 return open;
             open.Dispose();
         }
+    }
+
+    /// <summary>A file of a name never changes, so that its footer is read once.</summary>
+    private ParquetReader Open(string day, ArchivedFile file)
+    {
+        var name = $"{day}/{file.Name}";
+        if (_footers.Find(name, file.Bytes) is { } known)
+            return known.Reopen(store.Open(name));
+
+        var reader = HistoryFile.Open(store, name);
+        _footers.Keep(name, file.Bytes, reader);
+        return reader;
     }
 
     /// <summary>Every day of every tenant with its files, by the manifests; a day is its number since 1970.</summary>

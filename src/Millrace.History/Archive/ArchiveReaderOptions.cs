@@ -12,6 +12,9 @@ public sealed record ArchiveReaderOptions
     /// <summary>About so many readings are taken up at once: with the 430 bytes of a meter's JSON, 2 GB of temporary files.</summary>
     public long RoundRows { get; init; } = 4_000_000;
 
+    /// <summary>Bytes of footers and page indexes that are kept, so that opening a file again reads nothing of them.</summary>
+    public long FooterBytesMax { get; init; } = 32 << 20;
+
     /// <summary>Where temporary files go.</summary>
     public string TemporaryFolder { get; init; } = Path.GetTempPath();
 }

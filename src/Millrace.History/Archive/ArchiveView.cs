@@ -212,23 +212,49 @@ public sealed class ArchiveView(IHistoryStore store, ArchiveOptions options, ILo
             foreach (var (day, file) in files)
             {
                 cancel.ThrowIfCancellationRequested();
-                if (CountDevice($"{day}/{file.Name}", device, id) == 0)
-                    continue;
-                readings += WriteWithout(day, file, id);
-                written++;
+                try
+                {
+                    if (CountDevice($"{day}/{file.Name}", device, id) == 0)
+                        continue;
+                    readings += WriteWithout(day, file, id);
+                    written++;
+                }
+                catch (Exception damaged) when (damaged is ParquetFormatException or InvalidDataException)
+                {
+                    // It is met again below, and told; the others are still to be done.
+                }
             }
 
             lock (_gate)
                 files = FilesOf(tenant);
-            var remaining = files.Sum(file => CountDevice($"{file.Day}/{file.File.Name}", device, id));
+            var (remaining, unread) = CountAll(files, device, id);
             ArchiveLog.Erased(logger, device, tenant, readings, written, remaining);
-            return new ErasedReadings(readings, written, remaining, _time.Now() + (long)options.LogRetention.TotalMicroseconds);
+            return new ErasedReadings(readings, written, remaining, _time.Now() + (long)options.LogRetention.TotalMicroseconds, unread);
         }
         finally
         {
             lock (_gate)
                 _isErasing = false;
         }
+    }
+
+    private (long Remaining, List<string> Unread) CountAll(List<(string Day, ArchivedFile File)> files, string device, ReadOnlySpan<byte> id)
+    {
+        var (remaining, unread) = (0L, new List<string>());
+        foreach (var (day, file) in files)
+        {
+            try
+            {
+                remaining += CountDevice($"{day}/{file.Name}", device, id);
+            }
+            catch (ParquetFormatException fault)
+            {
+                unread.Add($"{day}/{file.Name}");
+                ArchiveLog.NotErased(logger, device, $"{day}/{file.Name}", fault.Message);
+            }
+        }
+
+        return (remaining, unread);
     }
 
     private List<(string Day, ArchivedFile File)> FilesOf(ushort tenant) =>

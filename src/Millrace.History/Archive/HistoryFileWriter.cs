@@ -74,7 +74,7 @@ internal sealed class HistoryFileWriter : IDisposable
             SortedBy = sorted ? [DeviceColumn, TimeColumn] : [],
             BloomFilters = effort == FileEffort.Merged ? [DeviceColumn] : [],
             // Many first files are read side by side when they are merged: small pages bound what that holds.
-            PageRows = effort == FileEffort.Merged ? 20_000 : 4096,
+            PageRows = 4096,
             EncodingTrials = effort == FileEffort.Merged,
         });
         _columns = [.. columns.Select((_, i) => _writer[i])];

@@ -52,6 +52,14 @@ public sealed class ParquetReader : IDisposable
         RowGroups = groups;
     }
 
+    private ParquetReader(ParquetSource source, ParquetReader known)
+    {
+        Source = source;
+        Options = known.Options;
+        (_file, _tail, _tailStart) = (known._file, known._tail, known._tailStart);
+        (DataEnd, Columns, UnsupportedColumns, RowGroups) = (known.DataEnd, known.Columns, known.UnsupportedColumns, known.RowGroups);
+    }
+
     /// <summary>The flat columns, in order.</summary>
     public IReadOnlyList<ParquetColumn> Columns { get; }
 
@@ -116,6 +124,25 @@ public sealed class ParquetReader : IDisposable
             throw;
         }
     }
+
+    /// <summary>
+    /// Opens a file that was opened before by the footer that is known: nothing is read. The other reader may be disposed. The new one
+    /// owns its source.
+    /// </summary>
+    /// <exception cref="ParquetFormatException">The source has another length than the file had.</exception>
+    public ParquetReader Reopen(ParquetSource source)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        if (source.Length == _tailStart + _tail.Length)
+            return new ParquetReader(source, this);
+
+        var fault = new ParquetFormatException($"the file has {source.Length} bytes and had {_tailStart + _tail.Length}").In(source.Name, null);
+        source.Dispose();
+        throw fault;
+    }
+
+    /// <summary>Bytes of the footer and what lies before it, which a reader holds.</summary>
+    public int MetadataBytes => _tail.Length;
 
     /// <summary>Starts a scan over the rows.</summary>
     public ParquetScan Scan(ParquetScanOptions? options = null) => new(this, options ?? new ParquetScanOptions());

@@ -115,7 +115,7 @@ internal sealed class DevicesApi(ServerState state)
 
         var isRemoved = IsEnrolled(who.Tenant, id) && Registry.Remove(who.Tenant, id);
         var erased = await eraser.EraseAsync(who.Tenant, id, context.RequestAborted);
-        if (!isRemoved && erased is { Readings: 0, Files: 0 })
+        if (!isRemoved && erased is { Readings: 0, Files: 0, Unread.Count: 0 })
         {
             await UnknownAsync(context, id);
             return;
@@ -128,6 +128,10 @@ internal sealed class DevicesApi(ServerState state)
             json.WriteNumber("readings"u8, erased.Readings);
             json.WriteNumber("files"u8, erased.Files);
             json.WriteNumber("remaining"u8, erased.Remaining);
+            json.WriteStartArray("unread"u8);
+            foreach (var file in erased.Unread)
+                json.WriteStringValue(file);
+            json.WriteEndArray();
             json.WriteString("logUntil"u8, Micros.ToIso(erased.LogUntil));
         });
     }

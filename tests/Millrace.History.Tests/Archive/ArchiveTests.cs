@@ -327,6 +327,59 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
     }
 
     [Fact]
+    public async Task Erasing_goes_on_past_a_damaged_file_and_names_it()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(1);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 3; i++)
+        {
+            await ApplyAsync(view, log.Append(0, ("gone", -i * Day, """{"n":1}""", 0), ("kept", -i * Day, """{"n":2}""", 0)));
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var damaged = Directory.GetFiles(folder.Path, "*.parquet", SearchOption.AllDirectories).Order(StringComparer.Ordinal).ElementAt(1);
+        File.WriteAllBytes(damaged, File.ReadAllBytes(damaged)[..200]);
+
+        var erased = await view.EraseAsync(0, "gone", default);
+
+        Assert.Equal((2, 0), (erased.Readings, erased.Remaining));
+        Assert.Equal([Path.GetRelativePath(folder.Path, damaged)], erased.Unread);
+        Assert.Equal(["kept", "kept"], new ArchiveReader(folder.Path).Replay(new ReplayRange()).Select(reading => reading.Keep().Device));
+        Assert.True(File.Exists(damaged));
+    }
+
+    [Fact]
+    public async Task A_file_that_is_cut_after_its_footer_was_read_is_reported_and_the_rest_is_served()
+    {
+        using var folder = new TestFolder();
+        var log = new TestLog(1);
+        var view = await OpenAsync(folder.Path, log);
+        for (var i = 0; i < 3; i++)
+        {
+            await ApplyAsync(view, log.Append(0, ("a", 0, $$"""{"n":{{i}}}""", 0)));
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var reports = new List<string>();
+        // Room for one footer, so that others are forgotten and read again.
+        foreach (var room in new[] { 32 << 20, 8 << 10 })
+        {
+            var reader = new ArchiveReader(folder.Path, reports.Add, new ArchiveReaderOptions { FooterBytesMax = room });
+            for (var again = 0; again < 3; again++)
+                Assert.Equal([0, 1, 2], reader.ReadDevice(0, "a", 0, long.MaxValue).Select(reading => reading.Sequence));
+            Assert.Empty(reports);
+            var file = Directory.GetFiles(folder.Path, "*.parquet", SearchOption.AllDirectories).Order(StringComparer.Ordinal).ElementAt(1);
+            var whole = File.ReadAllBytes(file);
+            File.WriteAllBytes(file, whole[..^10]);
+            Assert.Equal([0, 2], reader.ReadDevice(0, "a", 0, long.MaxValue).Select(reading => reading.Sequence));
+            Assert.Single(reports);
+            reports.Clear();
+            File.WriteAllBytes(file, whole);
+        }
+    }
+
+    [Fact]
     public async Task An_erased_device_is_in_no_file_and_does_not_come_back_from_the_log()
     {
         using var folder = new TestFolder();

@@ -151,6 +151,11 @@ internal static class DevicesCommand
                 Console.WriteLine(
                     $"{id} erased: {erased.Show("readings")} readings in {erased.Show("files")} files, {erased.Show("remaining")} left; the log forgets by {erased.Show("logUntil")}");
                 left += erased.Number("remaining");
+                foreach (var file in erased.GetProperty("unread").EnumerateArray())
+                {
+                    Console.Error.WriteLine($"millrace: {file.GetString()} is damaged: whether it holds readings of {id} cannot be told; restore it from a backup and erase again, or delete it");
+                    left++;
+                }
             }
 
             return left == 0 ? ExitCode.Done : ExitCode.Failed;
