@@ -19,7 +19,7 @@ internal sealed class CsvLine(IReadOnlyList<string> fields) : ILineFormat
     {
         _data.ResetWrittenCount();
         PayloadView.WriteJson(record, _data);
-        _line.Clear().Append(Quoted(Encoding.UTF8.GetString(record.Id))).Append(',').Append(Micros.ToIso(record.EventTime)).Append(',')
+        _line.Clear().Append(Text(Encoding.UTF8.GetString(record.Id))).Append(',').Append(Micros.ToIso(record.EventTime)).Append(',')
             .Append(Micros.ToIso(record.ReceivedAt)).Append(',').Append(record.Sequence).Append(',').Append(partition);
         if (_paths.Length == 0)
             _line.Append(',').Append(Quoted(Encoding.UTF8.GetString(_data.WrittenSpan)));
@@ -41,11 +41,13 @@ internal sealed class CsvLine(IReadOnlyList<string> fields) : ILineFormat
 
     private static string Cell(JsonElement value) => value.ValueKind switch
     {
-        JsonValueKind.String => Quoted(value.GetString()!),
+        JsonValueKind.String => Text(value.GetString()!),
         JsonValueKind.Null => "",
         _ => Quoted(value.GetRawText()),
     };
 
-    private static string Quoted(string text) =>
-        text.AsSpan().IndexOfAny(",\"\r\n") < 0 ? text : $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+    private static string Quoted(string text) => text.AsSpan().IndexOfAny(",\"\r\n") < 0 ? text : Text(text);
+
+    /// <summary>In quotes always: a text <c>12</c>, <c>true</c> or without a letter is not what these would be without.</summary>
+    private static string Text(string text) => $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
 }

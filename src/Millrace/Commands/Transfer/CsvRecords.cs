@@ -10,6 +10,11 @@ internal sealed class CsvRecords(string path) : IDisposable
 
     private readonly StreamReader _reader = new(path, Encoding.UTF8);
     private readonly StringBuilder _field = new();
+    private readonly StringBuilder _text = new();
+    private readonly char[] _buffer = new char[16 << 10];
+    private int _at;
+    private int _filled;
+    private string _lineEnd = "";
     private long _lines;
 
     /// <summary>Line at which the record begins, from 1.</summary>
@@ -23,7 +28,7 @@ internal sealed class CsvRecords(string path) : IDisposable
     /// <summary>The next record that is not an empty line; false at the end.</summary>
     public bool MoveNext()
     {
-        while (_reader.ReadLine() is { } line)
+        while (ReadLine() is { } line)
         {
             Line = ++_lines;
             if (line.Length == 0)
@@ -68,8 +73,8 @@ internal sealed class CsvRecords(string path) : IDisposable
             var quote = line.IndexOf('"', at);
             if (quote < 0)
             {
-                _field.Append(line, at, line.Length - at).Append('\n');
-                if (_field.Length > FieldLengthMax || _reader.ReadLine() is not { } more)
+                _field.Append(line, at, line.Length - at).Append(_lineEnd);
+                if (_field.Length > FieldLengthMax || ReadLine() is not { } more)
                 {
                     Fault = "has a quote that is not closed";
                     return false;
@@ -98,6 +103,41 @@ internal sealed class CsvRecords(string path) : IDisposable
             Fields.Add((_field.ToString(), true));
             return true;
         }
+    }
+
+    /// <summary>The next line without its end, which <see cref="_lineEnd"/> keeps as it is: in quotes it is part of the text.</summary>
+    private string? ReadLine()
+    {
+        _text.Clear();
+        while (Fill())
+        {
+            var rest = _buffer.AsSpan(_at, _filled - _at);
+            var end = rest.IndexOfAny('\r', '\n');
+            _text.Append(end < 0 ? rest : rest[..end]);
+            _at = end < 0 ? _filled : _at + end + 1;
+            if (end < 0)
+                continue;
+
+            _lineEnd = rest[end] == '\n' ? "\n" : "\r";
+            if (_lineEnd == "\r" && Fill() && _buffer[_at] == '\n')
+            {
+                _at++;
+                _lineEnd = "\r\n";
+            }
+
+            return _text.ToString();
+        }
+
+        _lineEnd = "";
+        return _text.Length > 0 ? _text.ToString() : null;
+    }
+
+    private bool Fill()
+    {
+        if (_at < _filled)
+            return true;
+        (_at, _filled) = (0, _reader.Read(_buffer));
+        return _filled > 0;
     }
 
     public void Dispose() => _reader.Dispose();
