@@ -164,13 +164,24 @@ internal sealed class ImportRun(ImportWish wish, ServerApi api, TextWriter outpu
 
     private async Task<int> CountStoredAsync(JsonElement reading, CancellationToken cancel)
     {
-        var path = $"api/v1/devices/{Uri.EscapeDataString(reading.Show("id"))}/history?order=receivedAt&limit=100000&from={Uri.EscapeDataString(Micros.ToIso(_state.OpenSince))}";
-        var answer = await api.ExchangeAsync(HttpMethod.Get, path, null, cancel);
-        if (answer.Status == HttpStatusCode.NotFound)
-            return 0;
-        if (answer.Status != HttpStatusCode.OK)
-            throw new CommandException($"{answer.Explain()}; the same command goes on at row {_state.Done + 1}");
-        return JsonElement.Parse(answer.Body).Items("readings").Count(stored => JsonElement.DeepEquals(stored.GetProperty("data"), reading));
+        // With an end, so that a device that sends all the time is not followed for ever.
+        var (since, until) = (Micros.ToIso(_state.OpenSince), Micros.ToIso(TimeProvider.System.Now() + _clockAhead + ClockSlack));
+        var path = $"api/v1/devices/{Uri.EscapeDataString(reading.Show("id"))}/history?order=receivedAt&limit=100000&from={Uri.EscapeDataString(since)}&to={Uri.EscapeDataString(until)}";
+        var (count, next) = (0, "");
+        do
+        {
+            var answer = await api.ExchangeAsync(HttpMethod.Get, next.Length == 0 ? path : $"{path}&after={Uri.EscapeDataString(next)}", null, cancel);
+            if (answer.Status == HttpStatusCode.NotFound)
+                return count;
+            if (answer.Status != HttpStatusCode.OK)
+                throw new CommandException($"{answer.Explain()}; the same command goes on at row {_state.Done + 1}");
+            var page = JsonElement.Parse(answer.Body);
+            count += page.Items("readings").Count(stored => JsonElement.DeepEquals(stored.GetProperty("data"), reading));
+            next = page.Show("next");
+        }
+        while (next.Length > 0);
+
+        return count;
     }
 
     private void Tell(long number, string fault)
