@@ -128,6 +128,7 @@ internal sealed class PayloadSplitter(ColumnSet columns, PayloadCells cells)
                 var isRemembered = _spellings < SpellingsMax;
                 member = node.Learn(json.Slice(at, length), isRemembered);
                 _spellings += isRemembered ? 1 : 0;
+                _isOdd |= !isRemembered; // Whether it is there twice could not be told, and two cells of one column fit no row.
             }
 
             var name = json.Slice(at, length);

@@ -81,6 +81,24 @@ public sealed class PayloadTests
         Assert.Equal(expectedRest, Encoding.UTF8.GetString(splitter.Rest));
     }
 
+    [Fact]
+    public void A_doubled_name_is_noticed_however_many_names_came_before()
+    {
+        var columns = new ColumnSet();
+        Assert.True(new PayloadSplitter(columns, new PayloadCells()).TrySplit("""{"v":1}"""u8, Time));
+        var cells = new PayloadCells();
+        var splitter = new PayloadSplitter(columns, cells);
+        for (var i = 0; i < 5000; i += 100)
+            Assert.True(splitter.TrySplit(Encoding.UTF8.GetBytes("{" + string.Join(',', Enumerable.Range(i, 100).Select(n => $"\"f{n}\":{n}")) + "}"), Time));
+
+        foreach (var json in new[] { """{"v":1,"v":2}""", """{"g":1,"g":2}""", """{"o":{"g":1,"g":[]}}""" })
+        {
+            var before = cells.CellCount;
+            Assert.True(splitter.TrySplit(Encoding.UTF8.GetBytes(json), Time));
+            Assert.Equal((before, json), (cells.CellCount, Encoding.UTF8.GetString(splitter.Rest)));
+        }
+    }
+
     [Theory]
     [InlineData("""{"time":"2026-03-01T00:00:00.250Z"}""", "time iso3")]
     [InlineData("""{"timestamp":"2026-03-01T00:00:00.250000Z"}""", "timestamp iso6")]
