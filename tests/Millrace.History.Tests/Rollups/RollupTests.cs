@@ -1,7 +1,9 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Millrace.Core;
+using Millrace.History.Queries;
 using Millrace.History.Rollups;
+using Millrace.History.Rollups.Devices;
 
 namespace Millrace.History.Tests.Rollups;
 
@@ -35,24 +37,22 @@ public sealed class RollupTests
             var zone = TimeZoneInfo.FindSystemTimeZoneById(c.zone);
             var middle = Micros.FromDateTime(DateTime.Parse(c.day, null, System.Globalization.DateTimeStyles.AdjustToUniversal));
             var raw = Samples(random, middle);
-            var key = new SeriesKey("meter-1", "used");
-            var table = new RollupTable(LocalBuckets.QuarterHour, Partitions);
-
-            // In order of the log, which is no order of time; now and then stretches come again, as after a crash; recounts at any moment.
-            var seen = 0;
-            foreach (var at in WithRepeats(random, raw.Count))
+            // In order of the log, which is no order of time; now and then what was held is stored and absorbed, and cells are counted anew at any moment.
+            var (held, stored) = (new DeviceCells(LocalBuckets.QuarterHour), new DeviceCells(LocalBuckets.QuarterHour));
+            for (var at = 0; at < raw.Count; at++)
             {
-                seen = Math.Max(seen, at + 1);
-                if (table.Begin(raw[at].Partition, raw[at].Sequence))
-                    table.Add(key, raw[at]);
+                held.Add(0, raw[at]);
                 if (random.Next(10) == 0)
-                    table.Recount((_, from, to) => raw.Take(seen).Where(s => s.Time >= from && s.Time < to));
+                    Store(ref held, stored);
+                if (random.Next(10) == 0)
+                    Recount(stored, raw);
             }
 
-            table.Recount((_, from, to) => raw.Where(s => s.Time >= from && s.Time < to));
+            Store(ref held, stored);
+            Recount(stored, raw);
             var buckets = LocalBuckets.Of(zone, c.interval, middle - 3 * 86_400_000_000, middle + 3 * 86_400_000_000);
 
-            Assert.Equal(buckets.Select(bucket => FromRaw(bucket, raw)), table.Trend(key, buckets));
+            Assert.Equal(buckets.Select(bucket => FromRaw(bucket, raw)), TrendPoints.Of(stored.Fields[0], LocalBuckets.QuarterHour, buckets));
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(400));
     }
 
@@ -131,19 +131,19 @@ public sealed class RollupTests
     [InlineData(new double[0], 0.0)]
     public void A_sum_is_rounded_once(double[] values, double expected) => Assert.Equal(expected, Sum(values));
 
-    [Fact]
-    public void What_cannot_be_summed_is_counted_and_left_out()
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NegativeInfinity)]
+    [InlineData(1e300)]
+    [InlineData(-1e300)]
+    public void What_cannot_be_summed_is_left_out(double value)
     {
-        var table = new RollupTable(LocalBuckets.Minute, 1);
-        var key = new SeriesKey("fleet", "v");
-        foreach (var (value, i) in new[] { double.NaN, double.PositiveInfinity, 1e300, 5 }.Select((v, i) => (v, i)))
-        {
-            Assert.True(table.Begin(0, i));
-            table.Add(key, new Sample(i, 0, i, value));
-        }
+        var fields = new NumericFields();
+        fields.Read(System.Text.Encoding.UTF8.GetBytes($$"""{"v":{{(double.IsFinite(value) ? value.ToString("R", System.Globalization.CultureInfo.InvariantCulture) : "1e999")}},"w":5}"""));
 
-        Assert.Equal(3, table.Refused);
-        Assert.Equal(5, table.Trend(key, LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Minute, 0, 1))[0].Sum);
+        Assert.False(ExactSum.Accepts(value));
+        Assert.Equal([5.0], fields.Values.Select(field => field.Value));
     }
 
     [Fact]
@@ -182,16 +182,19 @@ public sealed class RollupTests
         return samples;
     }
 
-    private static IEnumerable<int> WithRepeats(Random random, int count)
+    private static void Store(ref DeviceCells held, DeviceCells into)
     {
-        for (var i = 0; i < count; i++)
-        {
-            yield return i;
-            if (random.Next(12) != 0)
-                continue;
+        foreach (var (field, cells) in held.Fields)
+            into.Add(field, cells.Values);
+        held = new DeviceCells(LocalBuckets.QuarterHour);
+    }
 
-            for (var again = Math.Max(0, i - random.Next(10)); again <= i; again++)
-                yield return again;
+    private static void Recount(DeviceCells cells, List<Sample> raw)
+    {
+        foreach (var (start, cell) in cells.Fields.GetValueOrDefault(0)?.Where(cell => cell.Value.NeedsRecount).ToList() ?? [])
+        {
+            // As many readings as it holds, the oldest in the log, are those that it was made from.
+            cells.Fields[0][start] = Cell.Recount(start, raw.Where(s => s.Time >= start && s.Time < start + LocalBuckets.QuarterHour).Take((int)cell.Count));
         }
     }
 
