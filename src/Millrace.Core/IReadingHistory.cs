@@ -39,7 +39,4 @@ public interface IReadingHistory
     /// missing or damaged file is reported, and the rest is given.
     /// </summary>
     IEnumerable<PastReading> Replay(ReplayRange range, CancellationToken cancel = default);
-
-    /// <summary>One device's readings with from ≤ time &lt; to, in order of (time, partition, sequence) or the other way round.</summary>
-    IEnumerable<ArchivedReading> ReadDevice(ushort tenant, string device, long from, long to, bool newestFirst = false);
 }

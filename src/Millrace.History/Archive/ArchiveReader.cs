@@ -43,12 +43,6 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
         }
     }
 
-    public IEnumerable<ArchivedReading> ReadDevice(ushort tenant, string device, long from, long to, bool newestFirst = false)
-    {
-        ArgumentNullException.ThrowIfNull(device);
-        return newestFirst ? ReadDeviceBackwards(tenant, device, from, to) : ReadDevice(tenant, device, from, to, budget: null);
-    }
-
     public IEnumerable<PastReading> Replay(ReplayRange range, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(range);
@@ -70,8 +64,9 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
 
     /// <summary>One device's readings with from ≤ time &lt; to, in order of time.</summary>
     /// <param name="budget">When it is spent, no further day is opened.</param>
-    public IEnumerable<ArchivedReading> ReadDevice(ushort tenant, string device, long from, long to, ReadBudget? budget)
+    public IEnumerable<ArchivedReading> ReadDevice(ushort tenant, string device, long from, long to, ReadBudget? budget = null)
     {
+        ArgumentNullException.ThrowIfNull(device);
         var id = System.Text.Encoding.UTF8.GetBytes(device);
         // A day also holds the readings of broken clocks, far older than itself: it is opened when the turn of its oldest reading has come.
         var days = ArchiveFolder.DaysOf(store, tenant).Select(day => (Day: day, Start: StartOf(day, from, to))).Where(day => day.Start is not null)
@@ -117,16 +112,6 @@ public sealed class ArchiveReader(IHistoryStore store, Action<string>? report = 
         }
 
         return start;
-    }
-
-    private IEnumerable<ArchivedReading> ReadDeviceBackwards(ushort tenant, string device, long from, long to)
-    {
-        var id = System.Text.Encoding.UTF8.GetBytes(device);
-        foreach (var day in ArchiveFolder.DaysOf(store, tenant).Reverse())
-        {
-            foreach (var reading in Enumerable.Reverse(ReadDay(day, tenant, device, id, from, to)))
-                yield return reading;
-        }
     }
 
     private List<ArchivedReading> ReadDay(string day, ushort tenant, string device, ReadOnlySpan<byte> id, long from, long to)
