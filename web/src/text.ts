@@ -451,6 +451,7 @@ export const text = {
       spreadsheet: "Spreadsheet",
       range: "Range",
       credentials: "Credentials file",
+      folder: "Folder for what follows a full one",
     } as Record<string, string>,
   },
   letters: {

@@ -53,6 +53,7 @@ const members: Record<string, Member[]> = {
     { name: "spreadsheet", type: "text", needed: true },
     { name: "range", type: "text", needed: true },
     { name: "credentials", type: "text", needed: true },
+    { name: "folder", type: "text" },
   ],
 };
 
