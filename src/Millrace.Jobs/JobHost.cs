@@ -24,12 +24,12 @@ public sealed class JobHost : IAsyncDisposable
     private readonly ILogger _log;
     private readonly Downtime _downtime;
     private readonly ConcurrentDictionary<string, Entry> _jobs = new(StringComparer.OrdinalIgnoreCase);
-    private readonly SemaphoreSlim _changing = new(1, 1);
-    private bool _leaving;
+    private readonly CancellationTokenSource _leaving = new();
 
-    /// <summary>A job and its running, if it runs. Changed only under the gate.</summary>
+    /// <summary>A job and its running, if it runs. Changed only under its gate: a job that takes long to stop keeps nobody else waiting.</summary>
     private sealed class Entry
     {
+        public SemaphoreSlim Gate { get; } = new(1, 1);
         public required JobRecord Record { get; set; }
         public JobDefinition? Definition { get; set; }
         public IReadOnlyList<string> Warnings { get; set; } = [];
@@ -59,15 +59,14 @@ public sealed class JobHost : IAsyncDisposable
     /// <summary>Starts the jobs that ran, and keeps them running until <paramref name="leaving"/> fires; then all save and stop. Never throws.</summary>
     public async Task RunAsync(CancellationToken leaving)
     {
-        await _changing.WaitAsync(CancellationToken.None);
-        try
+        foreach (var entry in _jobs.Values)
         {
-            foreach (var entry in _jobs.Values.Where(e => e.Record is { Running: true, Definition: not null }))
-                Begin(entry);
-        }
-        finally
-        {
-            _changing.Release();
+            await AloneAsync(entry, () =>
+            {
+                if (entry.Record is { Running: true, Definition: not null } && entry.Running.IsCompleted)
+                    Begin(entry);
+                return Task.FromResult(true);
+            });
         }
 
         while (!leaving.IsCancellationRequested)
@@ -93,20 +92,19 @@ public sealed class JobHost : IAsyncDisposable
     /// <summary>Stops every job at its snapshot.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _changing.WaitAsync(CancellationToken.None);
+        await _leaving.CancelAsync();
+        await Task.WhenAll(_jobs.Values.Select(entry => AloneAsync(entry, async () =>
+        {
+            await HaltAsync(entry);
+            return true;
+        })));
         try
         {
-            _leaving = true;
-            await Task.WhenAll(_jobs.Values.Select(e => HaltAsync(e).AsTask()));
             _downtime.Beat(_services.Time.Now());
         }
         catch (IOException e)
         {
             JobsLog.WatchFailed(_log, 0, e);
-        }
-        finally
-        {
-            _changing.Release();
         }
     }
 
@@ -134,34 +132,43 @@ public sealed class JobHost : IAsyncDisposable
     /// <summary>Makes a job or a new version of one; it starts unless the definition says <c>"start": false</c>.</summary>
     /// <returns>The job, and whether it is new.</returns>
     /// <exception cref="JobDefinitionException">What is wrong.</exception>
-    public async Task<(JobInfo Job, bool IsNew)> PutAsync(ushort tenant, string name, JsonObject source)
+    public Task<(JobInfo Job, bool IsNew)> PutAsync(ushort tenant, string name, JsonObject source)
     {
         ArgumentNullException.ThrowIfNull(source);
-        await _changing.WaitAsync(CancellationToken.None);
+        var blank = new Entry { Record = new JobRecord(name, tenant, 0, false, null, false, 0, null, null) { Incarnations = [Incarnation.New(1)] } };
+        // What cannot be a name is refused below, and is not kept until then.
+        var entry = JobDefinitionReader.IsName(name) ? _jobs.GetOrAdd(name, blank) : blank;
+        return AloneAsync(entry, () => PutAsync(entry, tenant, name, source));
+    }
+
+    private async Task<(JobInfo Job, bool IsNew)> PutAsync(Entry entry, ushort tenant, string name, JsonObject source)
+    {
+        var old = entry.Record;
+        var before = old.Definition;
+        if (before is not null && old.Tenant != tenant)
+            throw new JobDefinitionException([new JobError(1, 1, $"name: '{name}' is taken; choose another one")]);
+        // Names are matched without regard to case. The first spelling stays: what was delivered is known by it.
+        if (old.Version > 0)
+            name = old.Name;
+        source = JobSecrets.Unmask(source, before);
+        var definition = JobDefinitionReader.Read(name, source, _services.Functions);
+        if (new OutputFactory(_services).Check(definition) is { Count: > 0 } wrong)
+            throw new JobDefinitionException(wrong);
+        var start = source["start"] is not JsonValue flag || !flag.TryGetValue<bool>(out var yes) || yes;
+        if (before is not null && JsonNode.DeepEquals(before, source))
+        {
+            if (start && (!old.Running || entry.Running.IsCompleted))
+                StartStopped(entry);
+            return (Info(entry), false);
+        }
+
+        await HaltAsync(entry);
         try
         {
-            var existing = _jobs.GetValueOrDefault(name);
-            if (existing is not null && existing.Record.Definition is not null && existing.Record.Tenant != tenant)
-                throw new JobDefinitionException([new JobError(1, 1, $"name: '{name}' is taken; choose another one")]);
-            var before = existing?.Record.Definition;
-            source = JobSecrets.Unmask(source, before);
-            var definition = JobDefinitionReader.Read(name, source, _services.Functions);
-            if (new OutputFactory(_services).Check(definition) is { Count: > 0 } wrong)
-                throw new JobDefinitionException(wrong);
-            var start = source["start"] is not JsonValue flag || !flag.TryGetValue<bool>(out var yes) || yes;
-            if (existing is not null && before is not null && JsonNode.DeepEquals(before, source))
-            {
-                if (start && !existing.Record.Running)
-                    StartStopped(existing);
-                return (Info(existing), false);
-            }
-
-            var entry = existing ?? new Entry { Record = new JobRecord(name, tenant, 0, false, null, false, 0, null, null) { Incarnations = [Incarnation.New(1)] } };
-            var old = entry.Record;
-            await HaltAsync(entry);
             var emitFrom = EmitFromOf(definition, old, before);
-            entry.Record = old with
+            var record = old with
             {
+                Name = name,
                 Tenant = tenant,
                 Version = old.Version + 1,
                 Running = start,
@@ -173,34 +180,36 @@ public sealed class JobHost : IAsyncDisposable
                 ForkAt = null,
                 Continues = null,
             };
-            SetDefinition(entry, definition);
-            (entry.Trouble, entry.LastError, entry.Run) = (null, null, null);
-            entry.Record.Save(FolderOf(name));
-            _jobs[name] = entry;
-            if (start)
-                Begin(entry);
-            return (Info(entry), before is null);
+            record.Save(FolderOf(name));
+            entry.Record = record;
         }
-        finally
+        catch
         {
-            _changing.Release();
+            // Nothing was changed: the old version goes on.
+            if (old.Running)
+                Begin(entry);
+            throw;
         }
+
+        SetDefinition(entry, definition);
+        (entry.Trouble, entry.LastError, entry.Run) = (null, null, null);
+        if (start)
+            Begin(entry);
+        return (Info(entry), before is null);
     }
 
     /// <summary>Starts a stopped job at its snapshot; false when there is no such job.</summary>
     public Task<bool> StartAsync(ushort tenant, string name) => ChangeAsync(tenant, name, entry =>
     {
-        if (!entry.Running.IsCompleted && entry.Stop is { IsCancellationRequested: false })
-            return ValueTask.CompletedTask;
-        StartStopped(entry);
-        return ValueTask.CompletedTask;
+        if (entry.Running.IsCompleted || entry.Stop is not { IsCancellationRequested: false })
+            StartStopped(entry);
+        return Task.CompletedTask;
     });
 
     /// <summary>Stops a job at a snapshot; its rows wait in the outboxes; false when there is no such job.</summary>
     public Task<bool> StopAsync(ushort tenant, string name) => ChangeAsync(tenant, name, async entry =>
     {
-        entry.Record = entry.Record with { Running = false };
-        entry.Record.Save(FolderOf(name));
+        Keep(entry, entry.Record with { Running = false });
         await HaltAsync(entry);
         entry.Trouble = null;
     });
@@ -218,8 +227,7 @@ public sealed class JobHost : IAsyncDisposable
                 File.Delete(path);
         }
 
-        entry.Record = entry.Record with { Running = false, Definition = null, EmitFrom = null, Begun = false };
-        entry.Record.Save(folder);
+        Keep(entry, entry.Record with { Running = false, Definition = null, EmitFrom = null, Begun = false, ForkAt = null, Continues = null });
         entry.Definition = null;
         entry.Live.Clear();
     });
@@ -244,20 +252,33 @@ public sealed class JobHost : IAsyncDisposable
     /// <summary>Times in which this server was down, as far as known.</summary>
     public IReadOnlyList<(long From, long To)> DowntimeGaps => _downtime.Gaps;
 
-    private async Task<bool> ChangeAsync(ushort tenant, string name, Func<Entry, ValueTask> change)
-    {
-        await _changing.WaitAsync(CancellationToken.None);
-        try
+    private async Task<bool> ChangeAsync(ushort tenant, string name, Func<Entry, Task> change) =>
+        _jobs.TryGetValue(name, out var entry) && await AloneAsync(entry, async () =>
         {
-            if (!_jobs.TryGetValue(name, out var entry) || entry.Record.Tenant != tenant || entry.Record.Definition is null)
+            if (entry.Record.Tenant != tenant || entry.Record.Definition is null)
                 return false;
             await change(entry);
             return true;
+        });
+
+    private static async Task<T> AloneAsync<T>(Entry entry, Func<Task<T>> change)
+    {
+        await entry.Gate.WaitAsync(CancellationToken.None);
+        try
+        {
+            return await change();
         }
         finally
         {
-            _changing.Release();
+            entry.Gate.Release();
         }
+    }
+
+    /// <summary>On disk first: what could not be written is not so.</summary>
+    private void Keep(Entry entry, JobRecord record)
+    {
+        record.Save(FolderOf(record.Name));
+        entry.Record = record;
     }
 
     private void Load(string folder, bool restored)
@@ -327,14 +348,13 @@ public sealed class JobHost : IAsyncDisposable
     {
         if (entry.Definition is null)
             return;
-        entry.Record = entry.Record with { Running = true, Problem = null, EmitFrom = entry.Record.EmitFrom ?? FirstStart(entry.Definition) };
-        entry.Record.Save(FolderOf(entry.Record.Name));
+        Keep(entry, entry.Record with { Running = true, Problem = null, EmitFrom = entry.Record.EmitFrom ?? FirstStart(entry.Definition) });
         Begin(entry);
     }
 
     private void Begin(Entry entry)
     {
-        if (_leaving || entry.Definition is null)
+        if (_leaving.IsCancellationRequested || entry.Definition is null)
             return;
         entry.Stop?.Dispose();
         entry.Stop = new CancellationTokenSource();
@@ -343,7 +363,7 @@ public sealed class JobHost : IAsyncDisposable
         entry.Running = Task.Run(() => KeepRunningAsync(entry, stop), CancellationToken.None);
     }
 
-    private static async ValueTask HaltAsync(Entry entry)
+    private static async Task HaltAsync(Entry entry)
     {
         if (entry.Stop is { } stop)
             await stop.CancelAsync();
@@ -364,8 +384,8 @@ public sealed class JobHost : IAsyncDisposable
                 // A version that has a snapshot has given out numbers.
                 if (!record.Begun && new JobSnapshot(folder).Load(record.Version) is not null)
                 {
-                    entry.Record = record = record with { Begun = true };
-                    record.Save(folder);
+                    record = record with { Begun = true };
+                    Keep(entry, record);
                 }
 
                 var run = LifeOf(entry, record, folder);
@@ -386,16 +406,13 @@ public sealed class JobHost : IAsyncDisposable
             }
             catch (JobForkException)
             {
-                var next = entry.Record.Forked();
-                next.Save(folder);
-                entry.Record = next;
+                Keep(entry, entry.Record.Forked());
             }
             catch (JobStateLostException e)
             {
                 // New numbers for new rows: the outputs would take them for repeats otherwise.
                 Note(entry, JobState.Retrying, e.Message + "; a new version begins here, rows in between are not made");
-                entry.Record = entry.Record with { Version = entry.Record.Version + 1, Begun = false, EmitFrom = _services.Time.Now(), Problem = e.Message, Continues = null };
-                entry.Record.Save(folder);
+                Keep(entry, entry.Record with { Version = entry.Record.Version + 1, Begun = false, EmitFrom = _services.Time.Now(), Problem = e.Message, Continues = null });
             }
             catch (Exception e)
             {

@@ -6,6 +6,9 @@ namespace Millrace.Jobs.Tests;
 /// <summary>What an edit may not cost, whatever the old version was doing.</summary>
 public sealed class JobEditTests
 {
+    private const string PassThrough =
+        """{"query":"SELECT n INTO rows FROM telemetry WHERE n >= 0","startFrom":"beginning","outputs":{"rows":{"kind":"files","path":"rows.jsonl"}}}""";
+
     [Fact]
     public async Task A_job_edited_while_it_warms_up_begins_where_it_was_to_begin()
     {
@@ -77,5 +80,77 @@ public sealed class JobEditTests
         await JobBench.UntilAsync(() => receiver.Numbers(), n => n.Contains(5));
 
         Assert.Equal([5L], receiver.Numbers());
+    }
+
+    [Fact]
+    public async Task Another_spelling_of_its_name_edits_a_job_and_changes_none()
+    {
+        await using var bench = new JobBench();
+        await bench.AppendAsync("m1", """{"n":0}""");
+        await bench.PutAsync("pass", PassThrough);
+        await bench.CaughtUpAsync("pass");
+
+        var edited = await bench.PutAsync("PASS", PassThrough.Replace("n >= 0", "n >= 0 AND n < 1000").Replace("{\"query\"", "{\"name\":\"PASS\",\"query\""));
+        await bench.AppendAsync("m1", """{"n":1}""");
+        await JobBench.UntilAsync(() => bench.Numbers("rows.jsonl").Count(), n => n == 2);
+        await bench.RestartAsync();
+        await bench.AppendAsync("m1", """{"n":2}""");
+        await JobBench.UntilAsync(() => bench.Numbers("rows.jsonl").Count(), n => n == 3);
+
+        Assert.Equal(("pass", 2), (edited.Name, edited.Version));
+        Assert.Equal([0L, 1, 2], bench.Numbers("rows.jsonl"));
+        Assert.Equal("pass", bench.Host.Find(0, "Pass")!.Name);
+    }
+
+    [Fact]
+    public async Task An_edit_that_cannot_be_written_changes_nothing_and_the_job_goes_on()
+    {
+        await using var bench = new JobBench();
+        await bench.PutAsync("pass", PassThrough);
+        await bench.CaughtUpAsync("pass");
+        await bench.RestartAsync();
+        await bench.CaughtUpAsync("pass");
+
+        // A folder where the new file is to be made: it cannot be written.
+        var blocked = Directory.CreateDirectory(bench.Folder["jobs/pass/job.json.new"]);
+        await Assert.ThrowsAnyAsync<SystemException>(() => bench.PutAsync("pass", PassThrough.Replace("n >= 0", "n >= 0 AND n < 1000")));
+        await Assert.ThrowsAnyAsync<SystemException>(() => bench.Host.StopAsync(0, "pass"));
+        var after = bench.Host.Find(0, "pass")!;
+        await bench.AppendAsync("m1", """{"n":0}""");
+        await JobBench.UntilAsync(() => bench.Numbers("rows.jsonl").Count(), n => n == 1);
+        blocked.Delete();
+        var edited = await bench.PutAsync("pass", PassThrough.Replace("n >= 0", "n >= 0 AND n < 1000"));
+        await bench.AppendAsync("m1", """{"n":1}""");
+        await JobBench.UntilAsync(() => bench.Numbers("rows.jsonl").Count(), n => n == 2);
+
+        Assert.Equal((1, true), (after.Version, after.Running));
+        Assert.Equal(2, edited.Version);
+    }
+
+    [Fact]
+    public async Task A_job_that_takes_long_to_stop_keeps_no_other_waiting()
+    {
+        await using var bench = new JobBench();
+        var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var go = new ManualResetEventSlim();
+        bench.Functions.Add("slow", 1, a =>
+        {
+            reached.TrySetResult();
+            go.Wait();
+            return a[0];
+        });
+        await bench.AppendAsync("m1", """{"n":0}""");
+        await bench.PutAsync("slow", """{"query":"SELECT udf.slow(n) AS n INTO rows FROM telemetry","startFrom":"beginning"}""");
+        await reached.Task;
+
+        var stopping = bench.Host.StopAsync(0, "slow");
+        var edited = await Task.WhenAny(bench.PutAsync("pass", PassThrough), Task.Delay(TimeSpan.FromSeconds(30))) is Task<JobInfo>;
+        var waited = !stopping.IsCompleted;
+        go.Set();
+        await stopping;
+
+        Assert.True(edited, "the other job could not be made");
+        Assert.True(waited);
+        Assert.Equal(JobState.Stopped, bench.Host.Find(0, "slow")!.Status.State);
     }
 }

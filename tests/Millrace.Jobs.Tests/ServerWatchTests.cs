@@ -109,6 +109,23 @@ public sealed class ServerWatchTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_job_that_stands_still_though_it_is_to_run_is_told_at_the_second_look()
+    {
+        await using var watch = Watch();
+        await _bench.PutAsync("still", """{"query":"SELECT n INTO rows FROM telemetry"}""");
+        await _bench.StopAsync();
+
+        watch.Look();
+        var once = Open("server.job").Count;
+        watch.Look();
+        var job = Assert.Single(Open("server.job"));
+        _bench.Start();
+
+        Assert.Equal(0, once);
+        Assert.Contains("job still does not run: it has stopped", job.Message);
+    }
+
+    [Fact]
     public async Task What_was_open_before_a_restart_is_cleared_after_it_and_told_no_second_time()
     {
         _diskUse = 0.9;

@@ -58,6 +58,7 @@ public sealed class ServerWatch : IAsyncDisposable
     private readonly HashSet<(string Rule, string Key)> _open = [];
     private readonly HashSet<(string Rule, string Key)> _seen = [];
     private readonly HashSet<string> _lagging = [];
+    private readonly HashSet<string> _standing = [];
 
     public ServerWatch(JobServices services, JobHost jobs, ServerWatchOptions options)
     {
@@ -143,8 +144,7 @@ public sealed class ServerWatch : IAsyncDisposable
     {
         var status = job.Status;
         Judge(
-            "server.job", job.Name, job.Running && status.State is JobState.Failed or JobState.Retrying, "critical",
-            $"job {job.Name} does not run: {status.LastError}");
+            "server.job", job.Name, IsDown(job), "critical", $"job {job.Name} does not run: {status.LastError ?? "it has stopped and nobody told it to; start it again"}");
         JudgeLag($"job {job.Name}", status.LagReadings);
         foreach (var output in status.Outputs.Where(o => o.Delivery is not null))
         {
@@ -154,6 +154,16 @@ public sealed class ServerWatch : IAsyncDisposable
                 delivery.State == OutputState.Refused || (delivery.State == OutputState.Retrying && delivery.Failures >= FailuresRaise), "warning",
                 $"output {output.Name} of job {job.Name} does not get through, {delivery.PendingRows} rows wait: {delivery.LastError}");
         }
+    }
+
+    /// <summary>A job that is to run and does not. One that stands still for a moment is being edited.</summary>
+    private bool IsDown(JobInfo job)
+    {
+        var stands = job.Running && job.Status.State == JobState.Stopped;
+        var again = stands && !_standing.Add(job.Name);
+        if (!stands)
+            _standing.Remove(job.Name);
+        return again || (job.Running && job.Status.State is JobState.Failed or JobState.Retrying);
     }
 
     /// <summary>Two looks in a row: a burst that is worked off is no alert.</summary>

@@ -48,7 +48,7 @@ public static partial class JobDefinitionReader
             Known(source, "", "name", "query", "inputs", "outputs", "startFrom", "settings", "start", "schedule", "tz", "period");
             if (!IsName(name))
                 Wrong($"'{name}' is not a job's name: {NameRule}");
-            if (Text(source, "", "name") is { } said && said != name)
+            if (Text(source, "", "name") is { } said && !said.Equals(name, StringComparison.OrdinalIgnoreCase))
                 Wrong($"name: the body says '{said}' and the address '{name}'");
             var query = Text(source, "", "query") ?? "";
             if (query.Length == 0)

@@ -114,7 +114,7 @@ public sealed class FilesOutput : IOutput
         }
 
         var state = JsonSerializer.Deserialize<State>(File.ReadAllBytes(_statePath)) ?? throw new JsonException("the state file is empty");
-        if (state.Owner != _source.ToString())
+        if (!state.Owner.Equals(_source.ToString(), StringComparison.OrdinalIgnoreCase))
         {
             throw new OutputException(
                 $"{_options.Path} belongs to output {state.Owner}; two outputs cannot share a file, choose another path", refused: true);
