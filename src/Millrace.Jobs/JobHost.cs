@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using Millrace.Core;
+using Millrace.Jobs.Alerting;
 using Millrace.Jobs.Definitions;
 using Millrace.Jobs.Running;
 using Millrace.Outputs;
@@ -145,6 +146,8 @@ public sealed class JobHost : IAsyncDisposable
     {
         var old = entry.Record;
         var before = old.Definition;
+        if (name.Equals(ServerWatch.JobName, StringComparison.OrdinalIgnoreCase))
+            throw new JobDefinitionException([new JobError(1, 1, $"name: '{name}' is the name under which the server raises its own alerts; choose another one")]);
         if (before is not null && old.Tenant != tenant)
             throw new JobDefinitionException([new JobError(1, 1, $"name: '{name}' is taken; choose another one")]);
         // Names are matched without regard to case. The first spelling stays: what was delivered is known by it.
@@ -219,15 +222,27 @@ public sealed class JobHost : IAsyncDisposable
     {
         await HaltAsync(entry);
         var folder = FolderOf(name);
-        foreach (var path in Directory.EnumerateFileSystemEntries(folder).ToList())
+        try
         {
-            if (Directory.Exists(path))
-                Directory.Delete(path, recursive: true);
-            else if (Path.GetFileName(path) != "job.json")
-                File.Delete(path);
+            _services.Alerts.Forget(tenant, entry.Record.Name);
+            foreach (var path in Directory.EnumerateFileSystemEntries(folder).ToList())
+            {
+                if (Directory.Exists(path))
+                    Directory.Delete(path, recursive: true);
+                else if (!JobRecord.IsFile(path))
+                    File.Delete(path);
+            }
+
+            Keep(entry, entry.Record with { Running = false, Definition = null, EmitFrom = null, Begun = false, ForkAt = null, Continues = null });
+        }
+        catch
+        {
+            // Still there: what was removed of its state it makes again.
+            if (entry.Record.Running)
+                Begin(entry);
+            throw;
         }
 
-        Keep(entry, entry.Record with { Running = false, Definition = null, EmitFrom = null, Begun = false, ForkAt = null, Continues = null });
         entry.Definition = null;
         entry.Live.Clear();
     });

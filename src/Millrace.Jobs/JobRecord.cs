@@ -41,6 +41,9 @@ internal sealed record JobRecord(
         return record.Format <= FormatNow ? record : throw new JsonException($"{path} was written by a newer release; run that release");
     }
 
+    /// <summary>Whether a path is that of a job's record.</summary>
+    public static bool IsFile(string path) => Path.GetFileName(path) == FileName;
+
     public static bool Exists(string folder) => File.Exists(Path.Combine(folder, FileName));
 
     /// <summary>

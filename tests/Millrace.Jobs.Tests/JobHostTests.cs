@@ -3,6 +3,7 @@ using Millrace.Jobs.Definitions;
 using Millrace.Jobs.Running;
 using Millrace.Processing.DeadLetters;
 using Millrace.Registry.Alerts;
+using Millrace.Testing;
 
 namespace Millrace.Jobs.Tests;
 
@@ -207,6 +208,41 @@ public sealed class JobHostTests
         var alert = Assert.Single(Open(bench));
         Assert.Equal(("m1", 4L, 3L, 1, "m1 has 4.2 left"), (alert.Device, alert.Rows, alert.Suppressed, alert.Notified, alert.Message));
         Assert.Equal(2, bench.Alerts.Waiting("credit/low.0", -1).Count);
+    }
+
+    [Fact]
+    public async Task Deleting_a_job_clears_its_alerts_and_tells_nobody_of_them_any_more()
+    {
+        await using var bench = new JobBench();
+        const string Low = """
+            {"query":"SELECT id, n INTO low FROM telemetry","startFrom":"beginning",
+             "outputs":{"low":{"kind":"alert","rule":"low","key":["id"],"notify":["http://127.0.0.1:1/"]}}}
+            """;
+        await bench.PutAsync("credit", Low);
+        await bench.PutAsync("credit2", Low.Replace("\"rule\":\"low\"", "\"rule\":\"low2\""));
+        await bench.AppendAsync("m1", """{"n":1}""");
+        await JobBench.UntilAsync(() => Open(bench).Count, n => n == 2);
+
+        await bench.Host.DeleteAsync(0, "credit");
+        var left = Assert.Single(Open(bench));
+        await using var receiver = await WebhookReceiver.StartAsync();
+        await bench.AppendAsync("m2", """{"n":2}""");
+        await bench.PutAsync("credit", Low.Replace("http://127.0.0.1:1/", receiver.Url.ToString()).Replace("beginning", "now"));
+        await bench.AppendAsync("m3", """{"n":3}""");
+        await JobBench.UntilAsync(() => receiver.All.Count, n => n > 0);
+
+        Assert.Equal("credit2", left.Job);
+        Assert.Equal(["m3"], receiver.All.SelectMany(r => r.Rows).Select(r => r.GetProperty("device").GetString()));
+    }
+
+    [Fact]
+    public async Task The_name_of_the_servers_own_alerts_is_refused()
+    {
+        await using var bench = new JobBench();
+
+        var error = await Assert.ThrowsAsync<JobDefinitionException>(() => bench.PutAsync("Server", PassThrough));
+
+        Assert.Contains("its own alerts", error.Message);
     }
 
     [Fact]

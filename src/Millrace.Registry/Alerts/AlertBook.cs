@@ -129,6 +129,30 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
         return changed.Count > 0;
     }
 
+    /// <summary>
+    /// Forgets a job that is gone, in one step: its open alerts are cleared and messages that wait are told to nobody. How its rows and messages
+    /// were numbered stays, so that a later job of the name gives out other numbers.
+    /// </summary>
+    public void Forget(ushort tenant, string job)
+    {
+        List<Alert> changed = [];
+        database.Write((c, t) =>
+        {
+            var open = c.Query<Stored>(
+                $"SELECT {Columns} FROM alerts WHERE tenant=@tenant AND job=@job AND state<3", new { tenant = (int)tenant, job }, t).ToList();
+            foreach (var alert in open)
+            {
+                if (AlertMachine.OnClear(alert.ToAlert(), time.Now()) is { } cleared)
+                    Store(c, t, cleared, changed);
+            }
+
+            var prefix = job + "/";
+            c.Execute("DELETE FROM alert_notifications WHERE substr(channel, 1, length(@prefix))=@prefix", new { prefix }, t);
+            return true;
+        });
+        Announce(changed, []);
+    }
+
     /// <summary>Acknowledges an open alert.</summary>
     /// <returns>The alert, or null when it is unknown or cleared.</returns>
     public Alert? Acknowledge(ushort tenant, long id, string by, string? note)
