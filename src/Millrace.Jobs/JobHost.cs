@@ -260,7 +260,9 @@ public sealed class JobHost : IAsyncDisposable
     public Task<JobPreview> PreviewAsync(ushort tenant, JsonObject source, long from, long to, int limit, CancellationToken cancel)
     {
         var name = source["name"] is JsonValue v && v.TryGetValue<string>(out var text) ? text : "preview";
-        var definition = JobDefinitionReader.Read(name, source, _services.Functions);
+        // What the job's page shows is what it sends: secrets are those of the job it shows.
+        var stored = _jobs.TryGetValue(name, out var entry) && entry.Record.Tenant == tenant ? entry.Record.Definition : null;
+        var definition = JobDefinitionReader.Read(name, JobSecrets.Unmask(source, stored), _services.Functions);
         return Task.Run(() => JobPreviewRun.RunAsync(definition, tenant, from, to, limit, _services, cancel), cancel);
     }
 

@@ -351,5 +351,71 @@ public sealed class JobHostTests
         Assert.Equal(given.ToJsonString().Replace("\"q\"", "\"q2\""), back.ToJsonString());
     }
 
+    [Fact]
+    public void A_secret_follows_its_target_in_a_list_and_no_other()
+    {
+        static JsonObject Job(string notify) => (JsonObject)JsonNode.Parse("""{"outputs":{"y":{"kind":"alert","notify":[""" + notify + "]}}}")!;
+        const string A = """{"kind":"webhook","url":"http://a/","secret":"sa"}""", B = """{"kind":"webhook","url":"http://b/","secret":"sb"}""";
+
+        var turned = JobSecrets.Unmask(JobSecrets.Masked(Job($"{B},{A}")), Job($"{A},{B}"));
+        var moved = Assert.Throws<JobDefinitionException>(() => JobSecrets.Unmask(JobSecrets.Masked(Job(A.Replace("http://a/", "http://c/"))), Job($"{A},{B}")));
+
+        Assert.Equal(Job($"{B},{A}").ToJsonString(), turned.ToJsonString());
+        Assert.Contains("outputs.y.notify[0].secret: *** stands for a secret that is not known here", moved.Message);
+    }
+
+    [Fact]
+    public async Task A_mask_that_stands_for_no_secret_is_refused()
+    {
+        await using var bench = new JobBench();
+        const string Query = """{"query":"SELECT n INTO x FROM telemetry","outputs":{"x":{"kind":"webhook","url":"http://127.0.0.1:1/","secret":"s"}}}""";
+        await bench.PutAsync("one", Query);
+
+        var copied = await Assert.ThrowsAsync<JobDefinitionException>(() => bench.PutAsync("two", Query.Replace("\"s\"", "\"***\"")));
+        var renamed = await Assert.ThrowsAsync<JobDefinitionException>(() => bench.PutAsync("one", Query.Replace("INTO x", "INTO z").Replace("\"x\":", "\"z\":").Replace("\"s\"", "\"***\"")));
+
+        Assert.Contains("outputs.x.secret", copied.Message);
+        Assert.Contains("outputs.z.secret", renamed.Message);
+        Assert.Equal(1, bench.Host.Find(0, "one")!.Version);
+    }
+
+    [Fact]
+    public void Who_only_looks_is_not_shown_the_paths_of_web_addresses()
+    {
+        var given = (JsonObject)JsonNode.Parse("""{"query":"https://q/x","outputs":{"x":{"kind":"webhook","url":"https://hooks.example/T0/B1"},"y":{"kind":"alert","notify":["http://h:81/p?t=1","a@b.c",{"kind":"webhook","url":"https://i/s"}]},"z":{"kind":"alert","notify":"https://j/s"}}}""")!;
+
+        Assert.Equal(
+            """{"query":"https://q/x","outputs":{"x":{"kind":"webhook","url":"https://hooks.example/***"},"y":{"kind":"alert","notify":["http://h:81/***","a@b.c",{"kind":"webhook","url":"https://i/***"}]},"z":{"kind":"alert","notify":"https://j/***"}}}""",
+            JobSecrets.Masked(given, withAddresses: false).ToJsonString());
+        Assert.Equal(given.ToJsonString(), JobSecrets.Masked(given).ToJsonString());
+    }
+
+    [Fact]
+    public async Task A_preview_of_what_was_shown_reads_the_jobs_own_tables()
+    {
+        await using var bench = new JobBench();
+        Directory.CreateDirectory(bench.Folder["files"]);
+        using (var sites = Registry.SqliteDatabase.Open(bench.Folder["files/sites.db"]))
+        {
+            sites.Write((c, t) =>
+            {
+                using var command = c.CreateCommand();
+                command.CommandText = "CREATE TABLE sites(meter TEXT, site TEXT); INSERT INTO sites VALUES('m1', 'north')";
+                command.Transaction = t;
+                return command.ExecuteNonQuery();
+            });
+        }
+
+        await bench.AppendAsync("m1", """{"n":1}""");
+        var job = await bench.PutAsync("sites", """
+            {"name":"sites","query":"SELECT t.n, s.site INTO rows FROM telemetry t JOIN sites s ON t.id = s.meter","startFrom":"beginning",
+             "inputs":{"telemetry":{"source":"telemetry"},"sites":{"source":"reference","provider":"sqlite","connection":"sites.db","table":"sites"}}}
+            """);
+
+        var preview = await bench.Host.PreviewAsync(0, JobSecrets.Masked(job.Definition), 0, long.MaxValue, 3, default);
+
+        Assert.Equal(["""{"n":1,"site":"north"}"""], preview.First["rows"].Select(r => System.Text.Encoding.UTF8.GetString(r)));
+    }
+
     private static IReadOnlyList<Alert> Open(JobBench bench) => bench.Alerts.List(new AlertQuery(0, null, true, null, null, null, 100));
 }

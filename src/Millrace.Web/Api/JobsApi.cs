@@ -137,7 +137,7 @@ internal sealed class JobsApi(ServerState state)
     }
 
     private Task FindAsync(HttpContext context) => Jobs.Find(context.Who().Tenant, Name(context)) is { } job
-        ? Answer.WriteAsync(context, json => WriteJob(json, job))
+        ? Answer.WriteAsync(context, json => WriteJob(json, job, context.Who()))
         : UnknownAsync(context);
 
     private async Task PutAsync(HttpContext context)
@@ -150,7 +150,7 @@ internal sealed class JobsApi(ServerState state)
         {
             var (job, isNew) = await Jobs.PutAsync(who.Tenant, Name(context), Definition(body.RootElement));
             state.Parts.Tokens.Audit(who, isNew ? "job.create" : "job.edit", $"{job.Name} version {job.Version}");
-            await Answer.WriteAsync(context, json => WriteJob(json, job), isNew ? StatusCodes.Status201Created : StatusCodes.Status200OK);
+            await Answer.WriteAsync(context, json => WriteJob(json, job, context.Who()), isNew ? StatusCodes.Status201Created : StatusCodes.Status200OK);
         }
         catch (JobDefinitionException e)
         {
@@ -249,13 +249,13 @@ internal sealed class JobsApi(ServerState state)
         json.WriteEndArray();
     }
 
-    private static void WriteJob(Utf8JsonWriter json, JobInfo job)
+    private static void WriteJob(Utf8JsonWriter json, JobInfo job, Principal who)
     {
         json.WriteString("name"u8, job.Name);
         json.WriteNumber("version"u8, job.Version);
         json.WriteBoolean("running"u8, job.Running);
         json.WritePropertyName("definition"u8);
-        json.WriteRawValue(JobSecrets.Masked(job.Definition).ToJsonString(Plain));
+        json.WriteRawValue(JobSecrets.Masked(job.Definition, withAddresses: who.Role >= Role.Operate).ToJsonString(Plain));
         json.WriteStartObject("status"u8);
         WriteStatus(json, job.Status);
         json.WriteEndObject();

@@ -125,7 +125,7 @@ export function JobPage({ name }: { name: string }) {
         <SqlEditor script={definition.query} change={(query) => setDefinition({ ...definition, query })} errors={errors} fields={fields.data?.fields ?? []} label={t.query} />
         <Errors errors={errors} warnings={warnings} />
       </section>
-      <PreviewCard definition={definition} disabled={errors.length > 0 || !mayOperate} />
+      <PreviewCard name={isNew ? undefined : name} definition={definition} disabled={errors.length > 0 || !mayOperate} />
       <section class="card">
         <h2>{t.outputs}</h2>
         <OutputForms names={outputs} outputs={definition.outputs ?? {}} change={(next) => setDefinition({ ...definition, outputs: next })} />
@@ -208,7 +208,7 @@ function Errors({ errors, warnings }: { errors: ScriptError[]; warnings: ScriptE
   );
 }
 
-function PreviewCard({ definition, disabled }: { definition: Definition; disabled: boolean }) {
+function PreviewCard({ name, definition, disabled }: { name: string | undefined; definition: Definition; disabled: boolean }) {
   const [seconds, setSeconds] = useState(900);
   const [preview, setPreview] = useState<{ answer: Preview; tookMs: number } | null>(null);
   const [problem, setProblem] = useState("");
@@ -218,7 +218,8 @@ function PreviewCard({ definition, disabled }: { definition: Definition; disable
     const began = performance.now();
     try {
       const answer = await call<Preview>("/api/v1/jobs/preview", "POST", {
-        job: { query: definition.query, inputs: definition.inputs, settings: definition.settings },
+        // With its name the server knows the job's secrets, which are not shown here.
+        job: { name, query: definition.query, inputs: definition.inputs, settings: definition.settings },
         from: new Date(Date.now() - seconds * 1000).toISOString(),
         to: new Date().toISOString(),
         limit: 50,
