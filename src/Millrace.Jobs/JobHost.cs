@@ -194,7 +194,9 @@ public sealed class JobHost : IAsyncDisposable
             throw;
         }
 
+        var discarded = await new LeftOutputs(_services, _log).SettleAsync(entry.Definition, definition, old.Lineage, FolderOf(name), _leaving.Token);
         SetDefinition(entry, definition);
+        entry.Warnings = [.. entry.Warnings, .. discarded];
         (entry.Trouble, entry.LastError, entry.Run) = (null, null, null);
         if (start)
             Begin(entry);

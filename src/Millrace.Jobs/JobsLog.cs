@@ -32,6 +32,12 @@ internal static partial class JobsLog
     [LoggerMessage(3100, LogLevel.Information, "Job {Job} has run over the readings received from {From} to {To}.")]
     public static partial void PeriodDone(ILogger log, string job, string from, string to);
 
+    [LoggerMessage(6209, LogLevel.Warning, "Job {Job}: output {Output} is gone with an edit; {Count} rows that waited for it were discarded.")]
+    public static partial void RowsDiscarded(ILogger log, string job, string output, long count);
+
+    [LoggerMessage(6210, LogLevel.Warning, "Job {Job}: what outputs that are gone left cannot be removed: {Reason}")]
+    public static partial void LeftOutputsFailed(ILogger log, string job, string reason);
+
     [LoggerMessage(6208, LogLevel.Warning, "The watch over the server itself failed; it goes on in {DelaySeconds} s.")]
     public static partial void WatchFailed(ILogger log, int delaySeconds, Exception error);
 }

@@ -153,4 +153,95 @@ public sealed class JobEditTests
         Assert.True(waited);
         Assert.Equal(JobState.Stopped, bench.Host.Find(0, "slow")!.Status.State);
     }
+
+    [Fact]
+    public async Task An_output_that_is_renamed_gives_its_waiting_rows_to_where_they_were_to_go()
+    {
+        await using var bench = new JobBench();
+        await using var receiver = await WebhookReceiver.StartAsync();
+        // The rows wait for an hour's mail, so to speak: nothing has gone out when the edit comes.
+        var query = """
+            {"query":"SELECT n INTO rows FROM telemetry","startFrom":"beginning","outputs":{"rows":{"kind":"webhook","url":"URL","batchMs":3600000}}}
+            """.Replace("URL", receiver.Url.ToString());
+        for (var i = 0; i < 5; i++)
+            await bench.AppendAsync("m1", $$"""{"n":{{i}}}""");
+        await bench.PutAsync("pass", query);
+        await JobBench.UntilAsync(() => bench.Host.Find(0, "pass")!.Status, s => s.Outputs is [{ Delivery.PendingRows: 5 }]);
+
+        var edited = await bench.PutAsync("pass", query.Replace("rows", "lines").Replace("3600000", "0"));
+        await bench.AppendAsync("m1", """{"n":5}""");
+        await JobBench.UntilAsync(() => receiver.Numbers(), n => n.Contains(5));
+
+        Assert.Equal([0L, 1, 2, 3, 4, 5], receiver.Numbers());
+        Assert.Empty(edited.Warnings);
+        Assert.Equal(["lines"], Directory.GetDirectories(bench.Folder["jobs/pass/outputs"]).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public async Task Rows_that_a_removed_output_cannot_deliver_are_discarded_counted_and_never_come_back()
+    {
+        await using var bench = new JobBench();
+        await using var receiver = await WebhookReceiver.StartAsync();
+        const string Query = """
+            {"query":"SELECT n INTO rows FROM telemetry","startFrom":"beginning","outputs":{"rows":{"kind":"webhook","url":"http://127.0.0.1:1/","batchMs":0}}}
+            """;
+        for (var i = 0; i < 5; i++)
+            await bench.AppendAsync("m1", $$"""{"n":{{i}}}""");
+        await bench.PutAsync("pass", Query);
+        await JobBench.UntilAsync(() => bench.Host.Find(0, "pass")!.Status, s => s.Outputs is [{ Delivery.PendingRows: 5 }]);
+
+        var without = await bench.PutAsync("pass", """{"query":"SELECT n INTO rows FROM telemetry","startFrom":"beginning"}""");
+        await bench.PutAsync("pass", Query.Replace("http://127.0.0.1:1/", receiver.Url.ToString()));
+        await bench.AppendAsync("m1", """{"n":5}""");
+        await JobBench.UntilAsync(() => receiver.Numbers(), n => n.Contains(5));
+
+        Assert.Equal(["output rows is gone: 5 rows that waited for it were discarded"], without.Warnings);
+        Assert.Equal([5L], receiver.Numbers());
+    }
+
+    [Fact]
+    public async Task Messages_go_to_whom_they_were_written_wherever_the_list_names_them()
+    {
+        await using var bench = new JobBench();
+        await using var receiver = await WebhookReceiver.StartAsync();
+        var alert = """
+            {"query":"SELECT id, n INTO low FROM telemetry","startFrom":"beginning",
+             "outputs":{"low":{"kind":"alert","rule":"low","key":["id"],"notify":[LIST]}}}
+            """;
+        await bench.PutAsync("credit", alert.Replace("LIST", "\"http://127.0.0.1:1/\""));
+        await bench.AppendAsync("m1", """{"n":1}""");
+        await JobBench.UntilAsync(() => bench.Host.Find(0, "credit")!.Status, s => s.Outputs.Any(o => o is { IsNotification: true, Delivery.PendingRows: 1 }));
+
+        await bench.PutAsync("credit", alert.Replace("LIST", $"\"{receiver.Url}\",\"http://127.0.0.1:1/\""));
+        await bench.AppendAsync("m2", """{"n":2}""");
+        await JobBench.UntilAsync(() => receiver.All.Count, n => n > 0);
+        var waiting = await JobBench.UntilAsync(() => bench.Host.Find(0, "credit")!.Status.Outputs, o => o.Any(o => o is { IsNotification: true, Delivery: { PendingRows: 2, LastError: not null } }));
+
+        Assert.Equal(["m2"], receiver.All.SelectMany(r => r.Rows).Select(r => r.GetProperty("device").GetString()));
+        Assert.Contains("127.0.0.1:1", waiting.Single(o => o is { IsNotification: true, Delivery.PendingRows: 2 }).Delivery!.LastError);
+    }
+
+    [Fact]
+    public async Task Messages_that_an_earlier_release_left_by_their_place_in_the_list_are_taken_over()
+    {
+        await using var bench = new JobBench();
+        await bench.PutAsync("credit", """
+            {"query":"SELECT id, n INTO low FROM telemetry","startFrom":"beginning",
+             "outputs":{"low":{"kind":"alert","rule":"low","key":["id"],"raiseOnGap":true,"notify":["http://127.0.0.1:1/"]}}}
+            """);
+        await bench.AppendAsync("m1", """{"n":1}""");
+        await JobBench.UntilAsync(() => bench.Host.Find(0, "credit")!.Status, s => s.Outputs.Any(o => o is { IsNotification: true, Delivery.PendingRows: 1 }));
+        var now = Assert.Single(bench.Host.Find(0, "credit")!.Status.Outputs, o => o.IsNotification).Name;
+        await bench.StopAsync();
+        var place = Assert.Single(Directory.GetDirectories(bench.Folder["jobs/credit/outputs/low"]));
+        Directory.Move(place, bench.Folder["jobs/credit/outputs/low/notify-0"]);
+        bench.Alerts.RenameChannel(now, "credit/low.0");
+
+        bench.Start();
+        await bench.AppendAsync("m2", """{"n":2}""");
+        await JobBench.UntilAsync(() => bench.Host.Find(0, "credit")!.Status, s => s.Outputs.Any(o => o is { IsNotification: true, Delivery.PendingRows: 2 }));
+
+        Assert.Equal([0L, 1], bench.Alerts.Waiting(now, -1).Select(m => m.Number));
+        Assert.Empty(bench.Alerts.Waiting("credit/low.0", -1));
+    }
 }

@@ -207,7 +207,7 @@ public sealed class JobHostTests
 
         var alert = Assert.Single(Open(bench));
         Assert.Equal(("m1", 4L, 3L, 1, "m1 has 4.2 left"), (alert.Device, alert.Rows, alert.Suppressed, alert.Notified, alert.Message));
-        Assert.Equal(2, bench.Alerts.Waiting("credit/low.0", -1).Count);
+        Assert.Equal(2, bench.Alerts.Waiting(Assert.Single(bench.Host.Find(0, "credit")!.Status.Outputs, o => o.IsNotification).Name, -1).Count);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Millrace.Core;
 using Millrace.Jobs.Alerting;
 using Millrace.Jobs.Running;
@@ -138,7 +139,7 @@ public sealed class ServerWatchTests : IAsyncLifetime
             after.Look();
 
         Assert.Empty(Open("server.disk"));
-        Assert.Single(_bench.Alerts.Waiting("server/alerts.0", -1));
+        Assert.Single(_bench.Alerts.Waiting(AlertTo.Of(ServerWatch.JobName, "alerts", new JsonObject { ["kind"] = "webhook", ["url"] = "http://127.0.0.1:1/" }, 0).Channel, -1));
     }
 
     private ServerWatch Watch(TimeProvider? time = null, Task? logFailure = null, params string[] notify) => new(

@@ -40,6 +40,29 @@ internal sealed class AlertChannel : IAsyncDisposable
 
     public OutputStatus Status => _pump.Status;
 
+    /// <summary>Opens a channel below a place; what an earlier release left there, which named channels by their place in the list, is taken over.</summary>
+    public static AlertChannel Open(AlertTo to, string place, JobServices services, ILogger log)
+    {
+        Adopt(to, place, services.Alerts);
+        return new AlertChannel(to.Channel, to.Spec, Path.Combine(place, to.Folder), services, log);
+    }
+
+    private static void Adopt(AlertTo to, string place, AlertBook book)
+    {
+        var (earlier, folder) = (Path.Combine(place, to.EarlierFolder), Path.Combine(place, to.Folder));
+        if (!Directory.Exists(earlier) || Directory.Exists(folder))
+            return;
+        book.RenameChannel(to.EarlierChannel, to.Channel);
+        Directory.Move(earlier, folder);
+    }
+
+    /// <summary>Delivers what waits, in the book too, for so long at most.</summary>
+    public Task DrainAsync(TimeSpan max, CancellationToken cancel)
+    {
+        Forward();
+        return _pump.DrainAsync(max, cancel);
+    }
+
     public Task RunAsync(CancellationToken stopping) => _pump.RunAsync(stopping);
 
     /// <summary>Takes what waits in the book. One thread at a time.</summary>

@@ -72,7 +72,9 @@ public sealed class ServerWatch : IAsyncDisposable
             var spec = to.StartsWith("http", StringComparison.Ordinal)
                 ? new JsonObject { ["kind"] = "webhook", ["url"] = to }
                 : new JsonObject { ["kind"] = "email", ["to"] = to, ["subject"] = "{severity}: {message}" };
-            _channels.Add(new AlertChannel($"{JobName}/alerts.{i}", spec, Path.Combine(services.Folder, ".server", $"notify-{i}"), services, _log));
+            var whom = AlertTo.Of(JobName, "alerts", spec, i);
+            if (_channels.All(c => c.Name != whom.Channel))
+                _channels.Add(AlertChannel.Open(whom, Path.Combine(services.Folder, ".server"), services, _log));
         }
 
         // What was open when the server stopped is looked at again, and cleared if it is over.

@@ -67,8 +67,7 @@ internal sealed class JobOutputs : IQuerySink, IAsyncDisposable
                 case "alert" or "alert-clear":
                     var target = factory.Alert(definition.Name, given);
                     _lanes[i] = new Lane { Name = given.Name, Kind = given.Kind, Live = live(given.Name), Alert = target };
-                    foreach (var (channel, spec) in target.Channels)
-                        _channels.Add(new AlertChannel(channel, spec, Path.Combine(place, "notify-" + channel[(channel.LastIndexOf('.') + 1)..]), services, log));
+                    _channels.AddRange(target.Channels.Select(to => AlertChannel.Open(to, place, services, log)));
                     break;
                 default:
                     var outbox = Outbox.Open(place, services.OutboxBytesMax);

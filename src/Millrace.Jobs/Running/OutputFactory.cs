@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json.Nodes;
 using Millrace.Jobs.Definitions;
 using Millrace.Outputs;
@@ -12,7 +14,30 @@ namespace Millrace.Jobs.Running;
 
 /// <summary>An <c>alert</c> or <c>alert-clear</c> output as the job uses it.</summary>
 internal sealed record AlertTarget(
-    AlertRule Rule, IReadOnlyList<string> Key, string Message, bool Clears, IReadOnlyList<(string Channel, JsonObject Spec)> Channels);
+    AlertRule Rule, IReadOnlyList<string> Key, string Message, bool Clears, IReadOnlyList<AlertTo> Channels);
+
+/// <summary>Somebody who is told of alerts. The name follows from whom, so that messages find their way wherever the entry stands.</summary>
+/// <param name="Index">Place in the list, by which earlier releases named the channel.</param>
+internal sealed record AlertTo(string Channel, JsonObject Spec, int Index)
+{
+    /// <param name="spec">As an output's, with its kind.</param>
+    public static AlertTo Of(string job, string output, JsonObject spec, int index)
+    {
+        var whom = $"{spec["to"]} {spec["url"]} {spec["spreadsheet"]} {spec["range"]}";
+        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(whom)))[..8];
+        return new AlertTo($"{job}/{output}.{spec["kind"]}-{hash}", spec, index);
+    }
+
+    public string Folder => "notify-" + Channel[(Channel.LastIndexOf('.') + 1)..];
+
+    public string EarlierChannel => Channel[..(Channel.LastIndexOf('.') + 1)] + Index;
+
+    public string EarlierFolder => "notify-" + Index;
+}
+
+/// <summary>An outbox of a job: where it lies below <c>outputs</c>, and for whom.</summary>
+/// <param name="Channel">The alert channel, or null for an output's rows.</param>
+internal sealed record OutputPlace(string Folder, string Output, string Kind, JsonObject Spec, string? Channel);
 
 /// <summary>Makes outputs from their specifications: one line per kind.</summary>
 internal sealed class OutputFactory(JobServices services)
@@ -64,6 +89,23 @@ internal sealed class OutputFactory(JobServices services)
         return spec.Errors.Count == 0 ? make() : throw new JobDefinitionException(spec.Errors);
     }
 
+    /// <summary>Every outbox of a definition that can be used.</summary>
+    public IEnumerable<OutputPlace> Places(JobDefinition definition)
+    {
+        foreach (var output in definition.Outputs.Where(o => o.Kind != "live"))
+        {
+            var folder = JobOutputs.FolderName(output.Name);
+            if (output.Kind is not ("alert" or "alert-clear"))
+            {
+                yield return new OutputPlace(folder, output.Name, output.Kind, output.Spec, null);
+                continue;
+            }
+
+            foreach (var to in Alert(definition.Name, output).Channels)
+                yield return new OutputPlace(Path.Combine(folder, to.Folder), output.Name, output.Kind, to.Spec, to.Channel);
+        }
+    }
+
     public AlertTarget Alert(string job, JobOutput output)
     {
         var path = $"outputs.{output.Name}";
@@ -72,7 +114,7 @@ internal sealed class OutputFactory(JobServices services)
         var severity = spec.Text("severity") ?? "warning";
         if (!Severities.Contains(severity))
             spec.Wrong("severity", $"one of {string.Join(", ", Severities)} is expected");
-        List<(string, JsonObject)> channels = [];
+        List<AlertTo> channels = [];
         if (output.Spec["notify"] is JsonArray notify)
         {
             for (var i = 0; i < notify.Count; i++)
@@ -92,7 +134,7 @@ internal sealed class OutputFactory(JobServices services)
     }
 
     /// <summary>A mail address, a web address, or an object like an output's.</summary>
-    private void AddChannel(string job, string output, int index, JsonNode? notify, List<(string, JsonObject)> channels, SpecReader spec)
+    private void AddChannel(string job, string output, int index, JsonNode? notify, List<AlertTo> channels, SpecReader spec)
     {
         var json = notify switch
         {
@@ -107,7 +149,10 @@ internal sealed class OutputFactory(JobServices services)
             if (json["kind"]!.GetValue<string>() == "email" && json["subject"] is null)
                 json["subject"] = "{severity}: {message}";
             Create(new OutputSource(job, $"{output}.{index}"), json["kind"]!.GetValue<string>(), json, $"outputs.{output}.notify[{index}]");
-            channels.Add(($"{job}/{output}.{index}", json));
+            var to = AlertTo.Of(job, output, json, index);
+            // Who stands there twice is told once.
+            if (channels.All(c => c.Channel != to.Channel))
+                channels.Add(to);
         }
         else
         {

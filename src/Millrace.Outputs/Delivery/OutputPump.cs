@@ -20,6 +20,7 @@ public sealed class OutputPump : IAsyncDisposable
     private readonly ILogger _log;
     private readonly Random _random;
     private int _failures;
+    private bool _draining;
     private OutputStatus _status;
 
     /// <param name="outbox">Stays the caller's; disposed after the pump.</param>
@@ -71,6 +72,22 @@ public sealed class OutputPump : IAsyncDisposable
         }
 
         Set(Volatile.Read(ref _status) with { State = OutputState.Stopped, NextAttemptAt = null });
+    }
+
+    /// <summary>Delivers the rows that wait, to which none are added, until all are taken or the time is over.</summary>
+    public async Task DrainAsync(TimeSpan max, CancellationToken cancel)
+    {
+        if (_outbox.PendingRows == 0)
+            return;
+        _draining = true;
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        await using var timer = _time.CreateTimer(static source => ((CancellationTokenSource)source!).Cancel(), over, max, Timeout.InfiniteTimeSpan);
+        Advanced += _ =>
+        {
+            if (_outbox.PendingRows == 0)
+                over.Cancel();
+        };
+        await RunAsync(over.Token);
     }
 
     public ValueTask DisposeAsync() => _output.DisposeAsync();
@@ -132,7 +149,7 @@ public sealed class OutputPump : IAsyncDisposable
             rows = _outbox.Peek(batching.RowsMax, batching.BytesMax);
         }
 
-        if (rows.Count == 0 || rows.Count >= batching.RowsMax || batching.Linger <= TimeSpan.Zero)
+        if (rows.Count == 0 || rows.Count >= batching.RowsMax || batching.Linger <= TimeSpan.Zero || _draining)
             return rows;
 
         var until = _time.GetTimestamp();

@@ -240,6 +240,15 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
     public IReadOnlyList<string> WaitingChannels() => database.Read(c =>
         c.Query<string>("SELECT DISTINCT channel FROM alert_notifications").ToList());
 
+    /// <summary>Forgets all messages of a channel that is gone; tells how many.</summary>
+    public int ForgetChannel(string channel) => database.Write((c, t) =>
+        c.Execute("DELETE FROM alert_notifications WHERE channel=@channel", new { channel }, t));
+
+    /// <summary>Gives a channel another name, with what waits in it and its numbers.</summary>
+    public void RenameChannel(string from, string to) => database.Write((c, t) =>
+        c.Execute("UPDATE OR IGNORE alert_notifications SET channel=@to WHERE channel=@from", new { from, to }, t)
+        + c.Execute("UPDATE OR IGNORE alert_channels SET channel=@to WHERE channel=@from", new { from, to }, t));
+
     /// <summary>Forgets messages up to a number: the channel delivered them.</summary>
     public void Delivered(string channel, long number) => database.Write((c, t) =>
         c.Execute("DELETE FROM alert_notifications WHERE channel=@channel AND number<=@number", new { channel, number }, t));
