@@ -253,10 +253,6 @@ public sealed class JobHost : IAsyncDisposable
     public IReadOnlyList<OutputRow>? LastRows(ushort tenant, string name, string output, int count) =>
         Find(tenant, name) is null ? null : _jobs[name].Live.TryGetValue(output, out var live) ? live.Last(count) : [];
 
-    /// <summary>The live rows of an output, to follow them; null when the job is unknown.</summary>
-    public LiveOutput? Live(ushort tenant, string name, string output) =>
-        Find(tenant, name) is null ? null : _jobs[name].Live.GetOrAdd(output, static _ => new LiveOutput());
-
     /// <summary>Runs a definition over recorded readings and gives what it would have emitted.</summary>
     /// <exception cref="JobDefinitionException">What is wrong with it.</exception>
     public Task<JobPreview> PreviewAsync(ushort tenant, JsonObject source, long from, long to, int limit, CancellationToken cancel)
@@ -267,9 +263,6 @@ public sealed class JobHost : IAsyncDisposable
         var definition = JobDefinitionReader.Read(name, JobSecrets.Unmask(source, stored), _services.Functions);
         return Task.Run(() => JobPreviewRun.RunAsync(definition, tenant, from, to, limit, _services, cancel), cancel);
     }
-
-    /// <summary>Times in which this server was down, as far as known.</summary>
-    public IReadOnlyList<(long From, long To)> DowntimeGaps => _downtime.Gaps;
 
     private async Task<bool> ChangeAsync(ushort tenant, string name, Func<Entry, Task> change) =>
         _jobs.TryGetValue(name, out var entry) && await AloneAsync(entry, async () =>

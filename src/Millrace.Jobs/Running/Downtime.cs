@@ -32,16 +32,6 @@ internal sealed class Downtime
         Save();
     }
 
-    /// <summary>Gaps known, oldest first, as (from, to) in µs.</summary>
-    public IReadOnlyList<(long From, long To)> Gaps
-    {
-        get
-        {
-            lock (_gate)
-                return [.. _gaps.Select(g => (g[0], g[1]))];
-        }
-    }
-
     /// <summary>A sign of life.</summary>
     public void Beat(long now)
     {

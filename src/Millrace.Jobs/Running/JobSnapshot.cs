@@ -74,12 +74,6 @@ internal sealed class JobSnapshot(string folder)
         return newest;
     }
 
-    public void Delete()
-    {
-        for (var i = 0; i < 2; i++)
-            File.Delete(PathOf(i));
-    }
-
     private string PathOf(int index) => Path.Combine(folder, $"snapshot-{index + 1}");
 
     private static bool TryRead(string path, out JobSnapshotHead head, out Stream state)

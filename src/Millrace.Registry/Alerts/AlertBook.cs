@@ -61,12 +61,6 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
     /// <summary>Raised with every alert that changed, after it was stored.</summary>
     public event Action<Alert>? Changed;
 
-    /// <summary>The highest row of a job's output that was taken in, as (version, row); (0, -1) when none was.</summary>
-    public (int Version, long Row) PositionOf(string job, string output) => database.Read(c =>
-        c.QuerySingleOrDefault<(long, long)?>("SELECT version, row FROM alert_positions WHERE job=@job AND output=@output", new { job, output }) is { } p
-            ? ((int)p.Item1, p.Item2)
-            : (0, -1L));
-
     /// <summary>Takes in rows in the order given, then the watermark. Rows taken in before are skipped.</summary>
     /// <param name="watermark">The job's watermark, µs: no row at or before it will come any more.</param>
     public void Apply(string job, IReadOnlyList<AlertEntry> entries, long watermark)
@@ -235,10 +229,6 @@ public sealed class AlertBook(SqliteDatabase database, TimeProvider time)
         c.Query<(long Number, long At, string Body)>(
             "SELECT number, at, body FROM alert_notifications WHERE channel=@channel AND number>@after ORDER BY number LIMIT 1000", new { channel, after })
             .Select(r => new AlertNotification(r.Number, r.At, r.Body)).ToList());
-
-    /// <summary>Channels that have messages waiting.</summary>
-    public IReadOnlyList<string> WaitingChannels() => database.Read(c =>
-        c.Query<string>("SELECT DISTINCT channel FROM alert_notifications").ToList());
 
     /// <summary>Forgets all messages of a channel that is gone; tells how many.</summary>
     public int ForgetChannel(string channel) => database.Write((c, t) =>
