@@ -56,6 +56,26 @@ public sealed class BatchJobTests
     }
 
     [Fact]
+    public async Task A_restored_scheduled_job_goes_on_with_the_next_period_as_a_new_version()
+    {
+        await using var bench = new JobBench(new ManualTime());
+        await SendHourAsync(bench, 1);
+        await bench.PutAsync("hourly", Hourly);
+        await SendHourAsync(bench, 2);
+        await UntilRowsAsync(bench, 1);
+        await bench.StopAsync();
+
+        JobRestore.Mark(bench.Folder["jobs"]);
+        bench.Start();
+        await SendHourAsync(bench, 3);
+        await SendHourAsync(bench, 4);
+        await UntilRowsAsync(bench, 3);
+
+        Assert.Equal([4L, 8, 12], bench.Numbers("rows.jsonl", "v"));
+        Assert.Equal(2, bench.Host.Find(0, "hourly")!.Version);
+    }
+
+    [Fact]
     public async Task A_period_of_another_length_reaches_back_from_the_time_due()
     {
         await using var bench = new JobBench(new ManualTime());

@@ -14,6 +14,23 @@ public sealed class SqliteOutputTests : SqlConformance
         target.Use(new SqliteDialect(new AllowedFolders(target.Folder.Path, [])), target.Folder["rows.db"]);
         return target;
     }
+
+    [Fact]
+    public async Task Books_of_an_earlier_release_are_read_and_get_the_column_they_lack()
+    {
+        await using var target = NewTarget()!;
+        target.Lineage = new Lineage([new Incarnation("aaaa", 1)], 1);
+        await target.QueryAsync(
+            "CREATE TABLE millrace_outputs(job TEXT NOT NULL, output TEXT NOT NULL, version INTEGER NOT NULL, highest_row INTEGER NOT NULL, PRIMARY KEY(job, output))");
+        await target.QueryAsync($"INSERT INTO millrace_outputs VALUES('{target.Table}', 'alarms', 1, 4)");
+
+        await using var output = target.Create();
+        var held = await output.OpenAsync(default);
+        await output.AppendAsync([new OutputRow(new RowId(1, 5), 0, "{}"u8.ToArray())], default);
+
+        Assert.Equal(new RowId(1, 4), held);
+        Assert.Equal(["5 aaaa"], (await target.QueryAsync("SELECT highest_row, incarnation FROM millrace_outputs")).Select(r => $"{r[0]} {r[1]}"));
+    }
 }
 
 public sealed class PostgresOutputTests : SqlConformance
