@@ -180,6 +180,14 @@ internal sealed class ExtremeAggregate(bool largest) : Aggregate
     public override void Add(Span<ulong> words, Span<object?> references, ReadOnlySpan<Value> arguments)
     {
         ref readonly var value = ref arguments[0];
+        if (value.Kind == Kind.Float && words[0] == (ulong)Kind.Float)
+        {
+            var current = BitConverter.UInt64BitsToDouble(words[1]);
+            if (largest ? value.Double > current : value.Double < current)
+                words[1] = (ulong)value.Bits;
+            return;
+        }
+
         if (!value.IsNull && (words[0] == 0 || Wins(value, Load(words, references))))
             Store(words, references, value.Owned());
     }

@@ -100,10 +100,8 @@ internal sealed class JsonBuffer
     public void Add(double value)
     {
         Reserve(DoubleText.LengthMax);
-        var written = DoubleText.Write(value, bytes.AsSpan(used));
-        var text = bytes.AsSpan(used, written);
-        used += written;
-        if (text.IndexOfAnyExceptInRange((byte)'-', (byte)'9') < 0 && !text.Contains((byte)'.'))
+        used += DoubleText.Write(value, bytes.AsSpan(used));
+        if (value == Math.Truncate(value) && Math.Abs(value) < DoubleText.ExponentFrom)
             Add(".0"u8);
     }
 

@@ -366,14 +366,14 @@ internal sealed class InputStream(
         if (mark <= lowWater)
             return;
         lowWater = mark;
-        while (waiting.TryPeek(out var next, out var priority) && priority.Time <= mark)
+        while (waiting.Count > 0 && waiting.TryPeek(out var next, out var priority) && priority.Time <= mark)
         {
             waiting.Dequeue();
             Release(next, priority.Time);
         }
 
         // One row at a time, so that rows of all sub-streams come in order of (timestamp, arrival).
-        while (dueByKey.TryPeek(out var entry, out var due) && due.Time <= mark)
+        while (dueByKey.Count > 0 && dueByKey.TryPeek(out var entry, out var due) && due.Time <= mark)
         {
             dueByKey.Dequeue();
             if (waitingByKey.TryGetValue(entry, out var waits) && waits.TryPeek(out _, out var first) && first == due)

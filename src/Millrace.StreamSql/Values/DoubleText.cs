@@ -14,6 +14,9 @@ internal static class DoubleText
     /// <summary>Longest text.</summary>
     public const int LengthMax = 32;
 
+    /// <summary>From here on the runtime writes an exponent.</summary>
+    public const double ExponentFrom = 1e15;
+
     /// <summary>10^0 … 10^22: those that numbers without an exponent need. Scaled to 128 bits they are exact.</summary>
     private const int PowersCount = 23;
 
@@ -25,14 +28,14 @@ internal static class DoubleText
         var bits = BitConverter.DoubleToUInt64Bits(value);
         var magnitude = Math.Abs(value);
 
-        // Beyond these the runtime writes an exponent, except for 0.
+        // Outside of these the runtime writes an exponent, except for 0.
         if (bits == 0)
         {
             target[0] = (byte)'0';
             return 1;
         }
 
-        if (magnitude is < 1e-4 or >= 1e15)
+        if (magnitude is < 1e-4 or >= ExponentFrom)
         {
             value.TryFormat(target, out var written, "R", CultureInfo.InvariantCulture);
             return written;

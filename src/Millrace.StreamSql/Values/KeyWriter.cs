@@ -209,6 +209,7 @@ internal sealed class KeyWriter
     /// <summary>A 64-bit hash that depends on every byte; the same on every machine and in every release.</summary>
     public static ulong Hash(ReadOnlySpan<byte> key)
     {
+        var whole = key;
         var hash = 0x9E3779B97F4A7C15UL ^ (ulong)key.Length;
         while (key.Length >= 8)
         {
@@ -216,9 +217,18 @@ internal sealed class KeyWriter
             key = key[8..];
         }
 
+        // The last eight bytes, without those that have had their turn.
         ulong tail = 0;
-        for (var index = 0; index < key.Length; index++)
-            tail |= (ulong)key[index] << (index * 8);
+        if (whole.Length >= 8 && key.Length > 0)
+        {
+            tail = BinaryPrimitives.ReadUInt64LittleEndian(whole[^8..]) >> (64 - (key.Length * 8));
+        }
+        else
+        {
+            for (var index = 0; index < key.Length; index++)
+                tail |= (ulong)key[index] << (index * 8);
+        }
+
         hash = Mix(hash ^ tail, 0xE7037ED1A0B428DBUL);
         return Mix(hash, 0x8EBC6AF09C88C6E3UL);
     }
