@@ -18,6 +18,7 @@ public sealed class ScheduledJobTests
     private const int Kills = 3;
 
     [Theory]
+    [Trait("Speed", "slow")]
     [InlineData("sqlite")]
     [InlineData("mysql")]
     [InlineData("postgres")]
