@@ -402,8 +402,14 @@ internal sealed class Binder
     {
         var place = OnPlace(scope);
         var conditions = Conditions(link.On!);
-        var keys = EqualKeys(conditions, place);
-        bound.Links.Add(new ReferenceLink(reference, link.Kind == LinkKind.LeftJoin, keys, expressions.Bind(link.On!, place), scope.Sources.Count - 1));
+        var errorsBefore = errors.Count;
+        var on = expressions.Bind(link.On!, place);
+        bound.Links.Add(new ReferenceLink(
+            reference, link.Kind == LinkKind.LeftJoin, EqualKeys(conditions, place), on, scope.Sources.Count - 1)
+        {
+            LeftChecks = Checks(conditions, place, right: false, errorsBefore),
+            RightChecks = Checks(conditions, place, right: true, errorsBefore),
+        });
     }
 
     private static List<Expr> Conditions(Expr on) => on is LogicExpr { IsAnd: true } all ? [.. all.Operands.SelectMany(Conditions)] : [on];
@@ -435,17 +441,21 @@ internal sealed class Binder
         }
 
         var on = expressions.Bind(link.On!, place);
-        var sides = new JoinSides(scope, rightIndex);
-        var isSound = errors.Count == errorsBefore;      // else the errors would be told twice
         bound.Links.Add(new StreamLink(
             right, link.Kind == LinkKind.LeftJoin, bounds, span, EqualKeys(conditions, place), on, scope.Sources.Count - 1)
         {
-            LeftChecks = isSound ? sides.Checks(conditions, right: false, e => expressions.Bind(e, place)) : [],
-            RightChecks = isSound ? sides.Checks(conditions, right: true, e => expressions.Bind(e, place)) : [],
+            LeftChecks = Checks(conditions, place, right: false, errorsBefore),
+            RightChecks = Checks(conditions, place, right: true, errorsBefore),
         });
         if (bounds.Length > 0)
             span += bounds.Max(b => Math.Max(Math.Abs(b.Low), Math.Abs(b.High)));
     }
+
+    /// <summary>Nothing where ON has errors: they would be told twice.</summary>
+    private JoinCheck[] Checks(List<Expr> conditions, Place place, bool right, int errorsBefore)
+        => errors.Count > errorsBefore
+            ? []
+            : new JoinSides(place.Scope, place.Scope.Sources.Count - 1).Checks(conditions, right, e => expressions.Bind(e, place));
 
     /// <summary>Reads DATEDIFF(unit, a, b) BETWEEN or compared with whole numbers as a bound of right against left.</summary>
     /// <param name="told">The upper bound as written: of <c>&lt; 5</c> the 5.</param>

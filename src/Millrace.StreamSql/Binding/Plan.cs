@@ -6,14 +6,19 @@ namespace Millrace.StreamSql.Binding;
 /// <summary>What stands between the first source of a SELECT and its WHERE, one source after the other.</summary>
 internal abstract record LinkPlan;
 
-internal sealed record StreamLink(Relation Right, bool IsLeftJoin, TimeBound[] Bounds, long LeftSpan, (Node Left, Node Right)[] EqualKeys, Node On, int LeftSources) : LinkPlan
+/// <summary>A JOIN of either kind.</summary>
+internal abstract record JoinLink(bool IsLeftJoin, (Node Left, Node Right)[] EqualKeys, Node On, int LeftSources) : LinkPlan
 {
     public required JoinCheck[] LeftChecks { get; init; }
 
     public required JoinCheck[] RightChecks { get; init; }
 }
 
-internal sealed record ReferenceLink(ReferenceRelation Right, bool IsLeftJoin, (Node Left, Node Right)[] EqualKeys, Node On, int LeftSources) : LinkPlan;
+internal sealed record StreamLink(Relation Right, bool IsLeftJoin, TimeBound[] Bounds, long LeftSpan, (Node Left, Node Right)[] EqualKeys, Node On, int LeftSources)
+    : JoinLink(IsLeftJoin, EqualKeys, On, LeftSources);
+
+internal sealed record ReferenceLink(ReferenceRelation Right, bool IsLeftJoin, (Node Left, Node Right)[] EqualKeys, Node On, int LeftSources)
+    : JoinLink(IsLeftJoin, EqualKeys, On, LeftSources);
 
 internal sealed record ApplyLink(ApplyPlan Plan) : LinkPlan;
 

@@ -14,7 +14,26 @@ internal readonly record struct TimeBound(int LeftSource, long Low, long High, l
 /// <summary>Something in ON that reads one side only.</summary>
 /// <param name="Node">Over that side's sources.</param>
 /// <param name="IsCondition">One of those that ON joins by AND: a row for which it is false meets nobody, and the rest is not looked at.</param>
-internal readonly record struct JoinCheck(Node Node, bool IsCondition);
+internal readonly record struct JoinCheck(Node Node, bool IsCondition)
+{
+    /// <summary>Evaluates all in their order; false when one fails, with the reason in the frame.</summary>
+    public static bool TryAll(JoinCheck[] checks, Frame frame, out bool canMatch)
+    {
+        canMatch = true;
+        frame.Error = null;
+        foreach (var check in checks)
+        {
+            if (check.IsCondition)
+                canMatch = check.Node.Test(frame) != Truth.False;
+            else
+                check.Node.Evaluate(frame, out _);
+            if (!canMatch || frame.Error is not null)
+                break;
+        }
+
+        return frame.Error is null;
+    }
+}
 
 internal sealed class JoinPlan
 {
@@ -198,26 +217,11 @@ internal sealed class JoinOperator : MergingOperator
     /// <summary>Evaluates what reads one side only; false when it fails, which makes the row a bad event that meets nobody.</summary>
     private bool TryChecks(Row row, JoinCheck[] checks, out bool canMatch)
     {
-        canMatch = true;
         frame.Time = row.Time;
-        foreach (var check in checks)
-        {
-            frame.Error = null;
-            if (check.IsCondition)
-                canMatch = check.Node.Test(frame) != Truth.False;
-            else
-                check.Node.Evaluate(frame, out _);
-            if (frame.Error is not null)
-            {
-                failures.Fail(query, row, frame.Error);
-                return false;
-            }
-
-            if (!canMatch)
-                return true;
-        }
-
-        return true;
+        if (JoinCheck.TryAll(checks, frame, out canMatch))
+            return true;
+        failures.Fail(query, row, frame.Error!);
+        return false;
     }
 
     /// <summary>Finds what fits. A pair for which the condition cannot be evaluated does not: it is counted for the new row.</summary>
@@ -456,6 +460,12 @@ internal sealed class ReferenceJoinPlan
 
     public required (Node Left, Node Right)[] EqualKeys { get; init; }
 
+    /// <summary>Evaluated for every row.</summary>
+    public required JoinCheck[] LeftChecks { get; init; }
+
+    /// <summary>Evaluated once for every reference row.</summary>
+    public required JoinCheck[] RightChecks { get; init; }
+
     public required Node On { get; init; }
 
     public int RightColumns { get; init; }
@@ -493,10 +503,9 @@ internal sealed class ReferenceJoinOperator : Operator
         foreach (var row in table.Rows)
         {
             frame.Sources[^1] = row;
-            frame.Error = null;
+            if (!JoinCheck.TryAll(plan.RightChecks, frame, out var canMatch) || !canMatch)
+                continue;       // a reference row is no event: one on which ON fails matches nothing
             var key = KeyOf(leftSide: false);
-            if (frame.Error is not null)
-                continue;       // a reference row whose key cannot be evaluated matches nothing
             if (!byKey.TryGetValue(key, out var list))
                 byKey.Add(key, list = []);
             list.Add(row);
@@ -525,23 +534,25 @@ internal sealed class ReferenceJoinOperator : Operator
             row.Parts.CopyTo(frame.Sources, 0);
         frame.Sources[^1] = noRight;
         frame.Time = row.Time;
-        frame.Error = null;
-        var key = KeyOf(leftSide: true);
+        if (!JoinCheck.TryAll(plan.LeftChecks, frame, out var canMatch))
+        {
+            failures.Fail(query, row, frame.Error!);
+            return;
+        }
+
         matches.Clear();
-        if (frame.Error is null && byKey.TryGetValue(key, out var candidates))
+        if (canMatch && byKey.TryGetValue(KeyOf(leftSide: true), out var candidates))
         {
             foreach (var candidate in candidates)
             {
                 frame.Sources[^1] = candidate;
-                if (plan.On.Test(frame) == Truth.True)
+                frame.Error = null;
+                var truth = plan.On.Test(frame);
+                if (frame.Error is not null)
+                    failures.Fail(query, row, frame.Error);
+                else if (truth == Truth.True)
                     matches.Add(candidate);
             }
-        }
-
-        if (frame.Error is not null)
-        {
-            failures.Fail(query, row, frame.Error);
-            return;
         }
 
         foreach (var match in matches)

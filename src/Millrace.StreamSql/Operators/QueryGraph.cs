@@ -142,6 +142,8 @@ internal sealed class QueryGraph(ScriptPlan plan, CompileOptions options, IFailu
                 LeftSources = join.LeftSources,
                 IsLeftJoin = join.IsLeftJoin,
                 EqualKeys = join.EqualKeys,
+                LeftChecks = join.LeftChecks,
+                RightChecks = join.RightChecks,
                 On = join.On,
                 RightColumns = join.Right.ColumnCount,
             },
