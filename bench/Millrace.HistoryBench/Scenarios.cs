@@ -94,6 +94,50 @@ internal static class OneDay
     }
 }
 
+/// <summary>A million devices for a quarter of an hour: memory, and what questions take then.</summary>
+internal static class Million
+{
+    public static async Task RunAsync(Scenario it)
+    {
+        var (devices, minutes) = (it.IsSmall ? 100_000 : 1_000_000, 15);
+        var from = new DateTime(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+        using var self = Process.GetCurrentProcess();
+        var before = self.TotalProcessorTime;
+        await it.FillAsync(devices, from, from.AddMinutes(minutes), TimeSpan.FromMinutes(5), groups: true);
+        self.Refresh();
+        var readings = devices * (minutes / 5.0);
+        Console.WriteLine($"million: {devices} devices, a reading each 5 min for {minutes} min: archive, merges and groups {(self.TotalProcessorTime - before).TotalMicroseconds / readings:0.0} us of processor time a reading, at most {self.PeakWorkingSet64 / 1e6:0} MB of memory");
+
+        var files = Directory.GetFiles(it.History, "*.parquet", SearchOption.AllDirectories);
+        var (start, end) = (Micros.FromDateTime(from), Micros.FromDateTime(from.AddMinutes(minutes)));
+        var (median, p99) = Scenario.Time(100, i =>
+        {
+            if (it.Reader.ReadDevice(0, Scenario.Id(i * 9_973 % devices), start, end).Count() != minutes / 5)
+                throw new InvalidOperationException("The readings are not all there.");
+        });
+        Console.WriteLine($"million: one device's readings out of {files.Length} files of {files.Sum(f => new FileInfo(f).Length) / 1e6:0} MB: median {median:0.0} ms, p99 {p99:0.0} ms");
+
+        var buckets = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Minute, start, end);
+        (median, p99) = Scenario.Time(50, _ =>
+        {
+            if (it.Groups.Read(0, "flow", GroupKind.Fleet, buckets)[0].Points.Sum(point => point.Count) != (long)readings)
+                throw new InvalidOperationException("The fleet is not whole.");
+        });
+        Console.WriteLine($"million: the fleet's minutes: median {median:0.0} ms, p99 {p99:0.0} ms");
+
+        it.Rollups.Update(default, all: true);
+        var hour = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Hour, start, end);
+        (median, p99) = Scenario.Time(100, i =>
+        {
+            var trend = it.Trends.Read(0, Scenario.Id(i * 9_973 % devices), ["used"], hour, TrendInterval.Hour, withRise: false, new ReadBudget(timeMax: TimeSpan.FromMinutes(1)));
+            if (trend.Fields["used"].Sum(point => point.Count) != minutes / 5)
+                throw new InvalidOperationException("The device's trend is not whole.");
+        });
+        self.Refresh();
+        Console.WriteLine($"million: one device's hours from stored quarter-hours: median {median:0.0} ms, p99 {p99:0.0} ms; at most {self.PeakWorkingSet64 / 1e6:0} MB of memory once all quarter-hours were made");
+    }
+}
+
 /// <summary>Processor time of the groups' roll-ups at readings of 430 bytes, and of making devices' quarter-hours.</summary>
 internal static class Cost
 {

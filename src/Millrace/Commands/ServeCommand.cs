@@ -22,15 +22,8 @@ internal static class ServeCommand
         var set = new Option<string[]>("--set") { Description = "one setting, Section:Key=Value; may be repeated" };
         var command = new Command("serve", "Run the server (also what millrace does without a command).") { config, data, demo, set };
         command.SetAction((parsed, cancel) => RunAsync(
-            ReadOptions(parsed.GetValue(config), parsed.GetValue(set) ?? []), parsed.GetValue(data)!, parsed.GetValue(demo), cancel));
+            DataFolders.ReadOptions(parsed.GetValue(config), parsed.GetValue(set) ?? []), parsed.GetValue(data)!, parsed.GetValue(demo), cancel));
         return command;
-    }
-
-    private static ServerOptions ReadOptions(string? config, string[] sets)
-    {
-        var reader = new OptionReader(ConfigurationSources.Read(config, sets));
-        var options = ServerOptions.Read(reader);
-        return reader.Finish() is { Count: > 0 } errors ? throw new UsageException(errors) : options;
     }
 
     private static async Task<int> RunAsync(ServerOptions options, string data, bool demo, CancellationToken cancel)

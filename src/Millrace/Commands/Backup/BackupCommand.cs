@@ -9,13 +9,18 @@ internal static class BackupCommand
     public static Command Backup()
     {
         var data = new Option<string>("--data") { Description = "the server's data folder; the server may be running", DefaultValueFactory = _ => "./data" };
+        var config = DataFolders.Config();
         var output = new Option<string>("--output") { Description = "folder for the backup, new or empty", Required = true };
-        var command = new Command("backup", "Copy a data folder, also while its server runs, with a checksum of every file.") { data, output };
+        var command = new Command("backup", "Copy a data folder, also while its server runs, with a checksum of every file.") { data, config, output };
         command.SetAction((parsed, cancel) => Guarded(() =>
         {
             var run = new BackupRun(parsed.GetValue(data)!, parsed.GetValue(output)!, Console.Error);
             var made = run.Run(cancel);
             Console.WriteLine($"backed up {Contents(made)} to {parsed.GetValue(output)}");
+            var history = DataFolders.OpenHistory(parsed.GetValue(data)!, parsed.GetValue(config));
+            using var connection = history as IDisposable;
+            if (connection is not null)
+                Console.Error.WriteLine($"millrace: the history lies in {history.Name} and is not in the backup; keep a copy of it by the store's own means");
             return run.Missing.Count == 0 ? ExitCode.Done : ExitCode.Failed;
         }));
         return command;

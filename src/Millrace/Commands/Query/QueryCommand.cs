@@ -18,6 +18,7 @@ internal static class QueryCommand
         var file = new Option<string>("--file") { Description = "the script", Required = true };
         var inputs = new Option<string[]>("--input") { Description = "NAME=FILE.jsonl: one event per line; may be repeated" };
         var data = new Option<string?>("--data") { Description = "instead of files: a server's data folder, also while it runs; every input is all telemetry" };
+        var config = DataFolders.Config();
         var from = new Option<string?>("--from") { Description = $"with --data: first arrival, {Times.Meaning} (default: the oldest reading)" };
         var to = new Option<string?>("--to") { Description = "with --data: arrivals before this (default: all that is there)" };
         var references = new Option<string[]>("--reference") { Description = "NAME=FILE: a JSON array, JSON lines, or CSV with a header; may be repeated" };
@@ -32,7 +33,7 @@ internal static class QueryCommand
             "run",
             "Run a script over files of events, or over the readings that a server has recorded: the rows are those of the live job.")
         {
-            file, inputs, data, from, to, references, output, arrival, late, outOfOrder, policy, threads,
+            file, inputs, data, config, from, to, references, output, arrival, late, outOfOrder, policy, threads,
         };
         command.SetAction((parsed, cancel) =>
         {
@@ -41,7 +42,7 @@ internal static class QueryCommand
             {
                 File = parsed.GetValue(file)!,
                 Inputs = files,
-                Recorded = Range(parsed.GetValue(data), parsed.GetValue(from), parsed.GetValue(to), files.Count > 0, parsed.GetValue(arrival)),
+                Recorded = Range(parsed.GetValue(data), parsed.GetValue(config), parsed.GetValue(from), parsed.GetValue(to), files.Count > 0, parsed.GetValue(arrival)),
                 References = Pairs("--reference", parsed.GetValue(references) ?? []),
                 OutputFolder = parsed.GetValue(output)!,
                 ArrivalField = parsed.GetValue(arrival),
@@ -69,18 +70,18 @@ internal static class QueryCommand
         return result;
     }
 
-    private static RecordedRange? Range(string? data, string? from, string? to, bool hasFiles, string? arrival)
+    private static RecordedRange? Range(string? data, string? config, string? from, string? to, bool hasFiles, string? arrival)
     {
         if (data is null)
         {
             if (!hasFiles)
                 throw new UsageException(["nothing to read: give --input NAME=FILE.jsonl, or --data DIR for a server's data folder"]);
-            return from is null && to is null ? null : throw new UsageException(["--from and --to select from a data folder: give --data DIR with them"]);
+            return from is null && to is null && config is null ? null : throw new UsageException(["--from, --to and --config belong to a data folder: give --data DIR with them"]);
         }
 
         if (hasFiles || arrival is not null)
             throw new UsageException(["--data reads a server's data folder: leave out --input and --arrival"]);
-        var range = new RecordedRange(data, Times.Parse("--from", from, RecordedRun.Beginning), Times.Parse("--to", to, long.MaxValue));
+        var range = new RecordedRange(data, config, Times.Parse("--from", from, RecordedRun.Beginning), Times.Parse("--to", to, long.MaxValue));
         return range.From < range.To ? range : throw new UsageException([$"--from {from} is not before --to {to}"]);
     }
 

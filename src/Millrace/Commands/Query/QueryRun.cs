@@ -101,13 +101,15 @@ internal sealed class QueryRun
         JobDefinition definition, CompiledQuery query, RecordedRange range, TextWriter errors, CancellationToken cancel)
     {
         using var log = DataFolders.OpenLog(range.Folder);
+        var history = DataFolders.OpenHistory(range.Folder, range.Config);
+        using var connection = history as IDisposable;
         var references = ReadReferences();
         using var rows = new RowFiles(OutputFolder, query.Outputs);
         using var run = Begin(definition, query, rows);
         SetReferences(run.Execution, references);
         var progress = new Progress(errors);
         run.Run(
-            new RecordedInHistory(log, new ArchiveReader(Path.Combine(range.Folder, "history"), missing => errors.WriteLine($"millrace: not read: {missing}"))),
+            new RecordedInHistory(log, new ArchiveReader(history, missing => errors.WriteLine($"millrace: not read: {missing}"))),
             range.From, range.To,
             arrival =>
             {
@@ -218,4 +220,4 @@ internal sealed class QueryRun
 }
 
 /// <summary>Readings of a data folder by arrival, µs: from (<see cref="RecordedRun.Beginning"/>: the oldest) to before to.</summary>
-internal sealed record RecordedRange(string Folder, long From, long To);
+internal sealed record RecordedRange(string Folder, string? Config, long From, long To);

@@ -8,6 +8,7 @@ internal static class ExportCommand
     public static Command Create()
     {
         var data = new Option<string>("--data") { Description = "the server's data folder; the server may be running", DefaultValueFactory = _ => "./data" };
+        var config = DataFolders.Config();
         var output = new Option<string>("--output") { Description = "the file to write; with --format parquet a folder of part files", Required = true };
         var format = new Option<string>("--format") { Description = "jsonl, csv or parquet", DefaultValueFactory = _ => "jsonl" };
         format.AcceptOnlyFromAmong("jsonl", "csv", "parquet");
@@ -21,7 +22,7 @@ internal static class ExportCommand
         };
         var command = new Command("export", "Write recorded readings to files, in order of arrival. Broken off, the same command goes on where it was.")
         {
-            data, output, format, from, to, device, fields,
+            data, config, output, format, from, to, device, fields,
         };
         command.SetAction((parsed, cancel) =>
         {
@@ -34,7 +35,9 @@ internal static class ExportCommand
                 throw new UsageException(["--fields are the columns of --format csv; the other formats have every member"]);
             try
             {
-                return Task.FromResult(new ExportRun(parsed.GetValue(data)!, parsed.GetValue(output)!, wish, Console.Out, Console.Error).Run(cancel));
+                var history = DataFolders.OpenHistory(parsed.GetValue(data)!, parsed.GetValue(config));
+                using var connection = history as IDisposable;
+                return Task.FromResult(new ExportRun(parsed.GetValue(data)!, history, parsed.GetValue(output)!, wish, Console.Out, Console.Error).Run(cancel));
             }
             catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException)
             {

@@ -13,7 +13,7 @@ internal sealed record ExportWish(string Format, long From, long To, IReadOnlyLi
 internal sealed record ExportState(string Wish, long To, long Next, long Length, long Readings);
 
 /// <summary>Writes readings in order of arrival, and remembers every few megabytes how far it has come.</summary>
-internal sealed class ExportRun(string data, string output, ExportWish wish, TextWriter text, TextWriter errors)
+internal sealed class ExportRun(string data, IHistoryStore history, string output, ExportWish wish, TextWriter text, TextWriter errors)
 {
     private readonly Progress _progress = new(errors);
     private readonly HashSet<string>.AlternateLookup<ReadOnlySpan<char>> _devices = new HashSet<string>(wish.Devices).GetAlternateLookup<ReadOnlySpan<char>>();
@@ -24,7 +24,7 @@ internal sealed class ExportRun(string data, string output, ExportWish wish, Tex
     {
         using var log = DataFolders.OpenLog(data);
         var state = Begin(log.LastReceivedAt + 1);
-        var past = new RecordedInHistory(log, new ArchiveReader(Path.Combine(data, "history"), missing => errors.WriteLine($"millrace: not exported: {missing}")));
+        var past = new RecordedInHistory(log, new ArchiveReader(history, missing => errors.WriteLine($"millrace: not exported: {missing}")));
         using var reader = past.Open(state.Next, state.To);
         using IReadingSink sink = wish.Format switch
         {
