@@ -141,14 +141,14 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
             var writing = new ArchiveOptions
             {
                 Declared = types.ColumnOf,
-                Retention = options.History.RetentionOf,
+                Retention = options.History.ReadingsOf,
                 LogRetention = options.Log.RetentionAge,
             };
             archive = new ArchiveView(HistoryStore(), writing, logs.CreateLogger<ArchiveView>(), time);
             AddView(log, archive, options.History.Flush);
         }
 
-        var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>()));
+        var groups = Closing(new GroupRollupView(Path.Combine(folder.Views, "trends"), registry, logs.CreateLogger<GroupRollupView>(), time, options.History.MinutesOf));
         if (options.History.Trends)
             AddView(log, groups, TrendsEvery);
         var reader = archive is not null
@@ -158,7 +158,9 @@ internal sealed class Composition(ServerOptions options, DataFolder folder, Time
         DeviceRollups? rollups = null;
         if (archive is not null && reader is not null)
         {
-            rollups = new DeviceRollups(Path.Combine(folder.Views, "rollups"), reader, time, logs.CreateLogger<DeviceRollups>());
+            rollups = new DeviceRollups(
+                Path.Combine(folder.Views, "rollups"), reader, time, logs.CreateLogger<DeviceRollups>(),
+                new QuarterHourRetention(options.History.ReadingsOf, options.History.QuarterHoursOf));
             _background.Add(rollups.RunAsync);
             _eraser = new HistoryEraser(archive, rollups);
         }

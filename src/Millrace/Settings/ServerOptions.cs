@@ -28,14 +28,26 @@ internal sealed record SqlViewSettings(string? Provider, string Connection, stri
 /// <summary>Stream SQL jobs and alerts.</summary>
 internal sealed record JobSettings(IReadOnlyList<string> Folders, IReadOnlyList<string> Notify, SmtpOptions Smtp);
 
-/// <param name="RetentionDays">0 for never.</param>
+/// <summary>Days that a tenant's past is kept, by its resolution; 0 for never going, of quarter-hours for going with the readings.</summary>
+internal sealed record HistoryAges(int Readings, int QuarterHours, int Minutes);
+
+/// <param name="Ages">Of tenants that have none of their own.</param>
 /// <param name="S3">Where the files lie; null for the data folder.</param>
 internal sealed record HistorySettings(
-    bool Archive, bool Trends, TimeSpan Flush, int RetentionDays, IReadOnlyDictionary<ushort, int> TenantDays, S3HistoryOptions? S3)
+    bool Archive, bool Trends, TimeSpan Flush, HistoryAges Ages, IReadOnlyDictionary<ushort, HistoryAges> TenantAges, S3HistoryOptions? S3)
 {
     /// <summary>Age at which a tenant's readings leave; null for never.</summary>
-    public TimeSpan? RetentionOf(ushort tenant) =>
-        TenantDays.GetValueOrDefault(tenant, RetentionDays) is > 0 and var days ? TimeSpan.FromDays(days) : null;
+    public TimeSpan? ReadingsOf(ushort tenant) => Age(AgesOf(tenant).Readings);
+
+    /// <summary>Age at which quarter-hours of a tenant's devices go; null: with the readings.</summary>
+    public TimeSpan? QuarterHoursOf(ushort tenant) => Age(AgesOf(tenant).QuarterHours);
+
+    /// <summary>Age at which minutes of a tenant's groups go; null for never.</summary>
+    public TimeSpan? MinutesOf(ushort tenant) => Age(AgesOf(tenant).Minutes);
+
+    private HistoryAges AgesOf(ushort tenant) => TenantAges.GetValueOrDefault(tenant, Ages);
+
+    private static TimeSpan? Age(int days) => days > 0 ? TimeSpan.FromDays(days) : null;
 }
 
 /// <summary>Everything that can be set, read once at start.</summary>
@@ -128,14 +140,19 @@ internal sealed record ServerOptions(
         var trends = read.Flag("History:Trends", true, "keep minutes of every numeric field for the fleet, each type and each tag");
         var flush = TimeSpan.FromSeconds(read.Number("History:FlushSeconds", 60, 1, 3600, "readings are in files of the history after so long, or when 48 MB wait"));
         var days = (int)read.Number("History:Retention:Days", 0, 0, 36_500, "age at which readings leave the history, days; 0 is never");
-        var tenants = new Dictionary<ushort, int>();
-        foreach (var entry in read.List("History:Retention:Tenants", "other ages for single tenants, as TENANT=DAYS"))
+        var ages = new HistoryAges(
+            days,
+            (int)read.Number("History:Retention:QuarterHourDays", 0, 0, 36_500, "age at which quarter-hours of devices go, days; 0 is with the readings"),
+            (int)read.Number("History:Retention:MinuteDays", 0, 0, 36_500, "age at which minutes of fleet, types and tags go, days; 0 is never"));
+        var tenants = new Dictionary<ushort, HistoryAges>();
+        foreach (var entry in read.List("History:Retention:Tenants", "other ages for single tenants, as TENANT=DAYS or TENANT=DAYS/QUARTERHOURDAYS/MINUTEDAYS"))
         {
-            var parts = entry.Split('=');
-            if (parts.Length != 2 || !ushort.TryParse(parts[0], out var tenant) || !int.TryParse(parts[1], out var age) || age is < 0 or > 36_500)
-                read.Fail("History:Retention:Tenants", $"'{entry}' is not TENANT=DAYS, such as 3=30");
+            var parts = entry.Split('=', '/');
+            var own = parts.Skip(1).Select(part => int.TryParse(part, out var age) && age is >= 0 and <= 36_500 ? age : -1).ToList();
+            if (own.Count is not (1 or 3) || own.Contains(-1) || !ushort.TryParse(parts[0], out var tenant))
+                read.Fail("History:Retention:Tenants", $"'{entry}' is not TENANT=DAYS or TENANT=DAYS/QUARTERHOURDAYS/MINUTEDAYS, such as 3=30/400/90");
             else
-                tenants[tenant] = age;
+                tenants[tenant] = own.Count == 1 ? ages with { Readings = own[0] } : new HistoryAges(own[0], own[1], own[2]);
         }
 
         var s3 = new S3HistoryOptions
@@ -148,7 +165,7 @@ internal sealed record ServerOptions(
             SecretKey = read.Text("History:S3:SecretKey", "", "secret of the login"),
             IsSimple = read.Flag("History:S3:Simple", false, "for servers that know neither chunked signatures nor checksums in requests"),
         };
-        return new HistorySettings(archive, trends, flush, days, tenants, s3.Bucket.Length > 0 ? s3 : null);
+        return new HistorySettings(archive, trends, flush, ages, tenants, s3.Bucket.Length > 0 ? s3 : null);
     }
 
     private static JobSettings ReadJobs(OptionReader read)

@@ -185,6 +185,37 @@ public sealed class DeviceRollupTests
         Assert.Equal(3, DaySum(trends, "a", start));
     }
 
+    [Fact]
+    public async Task Quarter_hours_outlive_their_readings_up_to_an_age_of_their_own()
+    {
+        using var folder = new TempFolder();
+        var time = new ManualTime();
+        time.Set(Micros.ToDateTime(1_772_323_200_000_000));
+        var (log, archive, _, _) = Open(folder.Path, time, new ArchiveOptions { Retention = _ => TimeSpan.FromDays(2) });
+        var reader = new ArchiveReader(folder["history"]);
+        var ages = new QuarterHourRetention(_ => TimeSpan.FromDays(2), tenant => tenant == 0 ? TimeSpan.FromDays(10) : null);
+        var rollups = new DeviceRollups(folder["rollups"], reader, time, NullLogger.Instance, ages);
+        var trends = new DeviceTrends(new DeviceReadings(log, reader), rollups);
+        await archive.OpenAsync(log, default);
+        var start = LocalBuckets.Floor(log.ArrivalLowWater, Day);
+        foreach (var tenant in new ushort[] { 0, 1 })
+            await archive.ApplyAsync(log.Append(PartitionOf("a"), ("a", 0, """{"v":1}""", tenant), ("a", 60_000_000, """{"v":2}""", tenant)), default);
+        await archive.CheckpointAsync(log.Durable, default);
+        rollups.Update(default, all: true);
+        Assert.Equal(2, Directory.GetFiles(folder["rollups"], "*.cells", SearchOption.AllDirectories).Length);
+
+        time.Advance(TimeSpan.FromDays(5));
+        await archive.IdleAsync(default);
+        Assert.Equal(0, archive.RowCount);
+        rollups.Update(default);
+
+        Assert.Equal(3, DaySum(trends, "a", start));
+        Assert.Contains("tenant=0", Assert.Single(Directory.GetFiles(folder["rollups"], "*.cells", SearchOption.AllDirectories)), StringComparison.Ordinal);
+        time.Advance(TimeSpan.FromDays(6));
+        rollups.Update(default);
+        Assert.Empty(Directory.GetFiles(folder["rollups"], "*.cells", SearchOption.AllDirectories));
+    }
+
     private static double DaySum(DeviceTrends trends, string device, long start)
     {
         var buckets = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Day, start, start + Day);

@@ -146,6 +146,34 @@ public sealed class GroupRollupTests
         Assert.Equal(7, view.Read(0, "v", GroupKind.Fleet, buckets)[0].Points[0].Count);
     }
 
+    [Fact]
+    public async Task Minutes_go_at_the_age_of_their_tenant_and_the_days_of_others_stay()
+    {
+        using var folder = new TempFolder();
+        var log = new TestLog(1);
+        var time = new ManualTime();
+        time.Set(Micros.ToDateTime(log.ArrivalLowWater));
+        using var view = new GroupRollupView(
+            folder.Path, new NoDevices(), NullLogger.Instance, time, tenant => tenant switch { 0 => TimeSpan.FromDays(3), 1 => TimeSpan.FromDays(9), _ => null });
+        await view.OpenAsync(log, default);
+        for (var i = 0; i < 8; i++)
+        {
+            await view.ApplyAsync(log.Append(0, [.. new ushort[] { 0, 1, 2 }.Select(tenant => ("a", 0L, """{"v":1}""", tenant))]), default);
+            await view.CheckpointAsync(log.Durable, default);
+        }
+
+        var buckets = LocalBuckets.Of(TimeZoneInfo.Utc, TrendInterval.Day, log.Readings[0].Time, log.Readings[0].Time + 1);
+        var found = new List<string>();
+        foreach (var days in new[] { 0, 5, 1, 9 })
+        {
+            time.Advance(TimeSpan.FromDays(days));
+            await view.IdleAsync(default);
+            found.Add(string.Join(' ', new ushort[] { 0, 1, 2 }.Select(tenant => view.Read(tenant, "v", GroupKind.Fleet, buckets).Sum(trend => trend.Points[0].Count))));
+        }
+
+        Assert.Equal(["8 8 8", "0 8 8", "0 8 8", "0 0 8"], found);
+    }
+
     private static async Task RunAsync(int seed)
     {
         var random = new Random(seed);

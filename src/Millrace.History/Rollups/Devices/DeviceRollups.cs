@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -22,7 +23,8 @@ internal sealed partial class DayMetaJson : JsonSerializerContext;
 /// The quarter-hours of every device, a file a day (docs/formats/rollups.md). A file is made from the day's archived readings up to a position of
 /// the log and from nothing else; what came later is added when somebody asks. So a crash costs nothing, and nothing counts twice.
 /// </summary>
-public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvider time, ILogger logger)
+/// <param name="retention">How long readings and quarter-hours are kept; null: quarter-hours go with the readings.</param>
+public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvider time, ILogger logger, QuarterHourRetention? retention = null)
 {
     private const long Day = 86_400 * Micros.PerSecond;
 
@@ -58,7 +60,7 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         }
     }
 
-    /// <summary>Makes the files of the days that have grown enough, and deletes those of days that the archive has no more.</summary>
+    /// <summary>Makes the files of the days that have grown enough, and deletes those of days that are past their retention.</summary>
     /// <param name="all">Of all days that have grown at all.</param>
     public void Update(CancellationToken cancel, bool all = false)
     {
@@ -69,6 +71,9 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         foreach (var (tenant, day, files) in archive.DayFiles())
         {
             cancel.ThrowIfCancellationRequested();
+            if (IsPast(tenant, day))
+                continue;
+
             kept.Add(PathOf(tenant, day));
             try
             {
@@ -137,7 +142,12 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         // Made by a release that did not see all of what was erased, or from less than there is now.
         if (made is not null && (made.Skipped is null || made.Skipped.Any(file => files.Exists(f => f.Name == file.Key) && MarkOf(tenant, day, file.Key) != file.Value)))
             made = null;
-        if (!IsDue(made, day, files, all))
+        var readings = retention?.Readings(tenant);
+        var left = readings is { } age ? (day * Day) + (long)age.TotalMicroseconds - time.Now() : long.MaxValue;
+        // Once the day's first hours have left the archive, its cells could only be made anew from less.
+        if (made is not null && left <= 0)
+            return;
+        if (!IsDue(made, day, files, all, isLast: left <= Day))
             return;
 
         try
@@ -151,11 +161,11 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         }
     }
 
-    private bool IsDue(DayMeta? made, long day, List<ArchivedFile> files, bool all)
+    private bool IsDue(DayMeta? made, long day, List<ArchivedFile> files, bool all, bool isLast)
     {
         var until = made is null ? 0 : PositionVector.Parse(made.Position).Total;
         var rows = files.Where(file => file.To > until).Sum(file => file.Rows);
-        if (all || rows == 0)
+        if (all || rows == 0 || isLast)
             return rows > 0;
 
         var isOver = time.Now() > (day + 1) * Day + Late;
@@ -228,11 +238,22 @@ public sealed class DeviceRollups(string root, ArchiveReader archive, TimeProvid
         return true;
     }
 
+    /// <summary>Whether a day's quarter-hours have an age of their own and are older.</summary>
+    private bool IsPast(ushort tenant, long day) =>
+        retention?.QuarterHours(tenant) is { } age && (day + 1) * Day + (long)age.TotalMicroseconds <= time.Now();
+
     private void DeleteBut(HashSet<string> kept)
     {
-        foreach (var path in Files("").Where(path => !kept.Contains(path)))
+        foreach (var path in Files("").Where(path => !kept.Contains(path) && !OutlivesReadings(path)))
             File.Delete(path);
     }
+
+    /// <summary>Whether the quarter-hours of a day that the archive has no more are kept for an age of their own, which they have not reached.</summary>
+    private bool OutlivesReadings(string path) =>
+        ushort.TryParse(Path.GetFileName(Path.GetDirectoryName(path)).AsSpan("tenant=".Length), CultureInfo.InvariantCulture, out var tenant)
+        && retention?.QuarterHours(tenant) is not null
+        && DateOnly.TryParseExact(Path.GetFileNameWithoutExtension(path).AsSpan("date=".Length), "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out var date)
+        && !IsPast(tenant, date.DayNumber - DateOnly.FromDateTime(DateTime.UnixEpoch).DayNumber);
 
     private List<string> Files(string folder)
     {

@@ -22,6 +22,9 @@ public sealed class GroupRollupView : IReadingView, IDisposable
     /// <summary>Days whose presence stays in memory: 12 MB each for a million devices.</summary>
     private const int PresenceDays = 2;
 
+    /// <summary>How often days past their retention are looked for.</summary>
+    private const long RetentionEvery = 10 * Micros.PerMinute;
+
     private static readonly (long Day, Presence Presence) NoDay = (long.MinValue, new Presence());
 
     private readonly Lock _gate = new();
@@ -38,11 +41,17 @@ public sealed class GroupRollupView : IReadingView, IDisposable
 
     private readonly ArrayBufferWriter<byte> _json = new(1024);
     private readonly HashSet<ushort> _full = [];
+    private readonly TimeProvider _time;
+    private readonly Func<ushort, TimeSpan?>? _retention;
     private PositionVector _position = new(0);
+    private long _retainAfter;
 
     /// <param name="root">The view's folder.</param>
-    public GroupRollupView(string root, IDeviceRegistry registry, ILogger logger)
+    /// <param name="retention">Age at which a tenant's minutes go; null for never.</param>
+    public GroupRollupView(string root, IDeviceRegistry registry, ILogger logger, TimeProvider? time = null, Func<ushort, TimeSpan?>? retention = null)
     {
+        _time = time ?? TimeProvider.System;
+        _retention = retention;
         _store = new GroupStore(root, logger);
         _members = new GroupMembers(registry);
         _logger = logger;
@@ -104,7 +113,11 @@ public sealed class GroupRollupView : IReadingView, IDisposable
     public ValueTask IdleAsync(CancellationToken cancel)
     {
         lock (_gate)
+        {
             _store.MergeOnce();
+            Retain();
+        }
+
         return default;
     }
 
@@ -161,6 +174,16 @@ public sealed class GroupRollupView : IReadingView, IDisposable
     }
 
     public void Dispose() => _members.Dispose();
+
+    private void Retain()
+    {
+        var now = _time.Now();
+        if (_retention is null || now < _retainAfter)
+            return;
+
+        _retainAfter = now + RetentionEvery;
+        _store.Retain(now, _retention);
+    }
 
     /// <summary>Copies of the cells that are not stored yet.</summary>
     private SortedList<long, Cell> Cells(int group, int field, long from, long to)

@@ -26,6 +26,9 @@ internal sealed class GroupStore(string root, ILogger logger)
 
     private readonly string _statePath = Path.Combine(root, StateFile);
     private readonly string _devicesPath = Path.Combine(root, DevicesFile);
+    /// <summary>Files that hold nothing any more of so many tenants whose age they are past.</summary>
+    private readonly Dictionary<string, int> _retained = new(StringComparer.Ordinal);
+
     private GroupState _state = new(Version, "", 0, 0, [], [], []);
 
     /// <summary>Called before each change on disk; tests stop here as a crash would.</summary>
@@ -100,6 +103,40 @@ internal sealed class GroupStore(string root, ILogger logger)
             Replace(WithoutDamaged(_state, ReadToTheEnd));
             return true;
         }
+    }
+
+    /// <summary>Takes away the days of each tenant that are past its age, and the presence of days past the ages of all.</summary>
+    /// <param name="age">Null for never.</param>
+    public void Retain(long now, Func<ushort, TimeSpan?> age)
+    {
+        var ends = _state.Series.Select(series => series.Tenant).Distinct().ToDictionary(
+            tenant => tenant, tenant => age(tenant) is { } old ? now - (long)old.TotalMicroseconds : long.MinValue);
+        if (ends.Count == 0)
+            return;
+
+        var next = _state.Next;
+        var files = new List<StoredCells>();
+        foreach (var file in _state.Cells)
+        {
+            var gone = ends.Where(end => file.Day is { } day && (day + 1) * Day <= end.Value).Select(end => end.Key).ToHashSet();
+            if (gone.Count == 0 || _retained.GetValueOrDefault(file.Name) == gone.Count)
+                files.Add(file);
+            else if (gone.Count < ends.Count && WithoutTenants(file, gone, $"d{file.Day}-{next}.cells") is { } left)
+                files.Add(left);
+        }
+
+        var presence = _state.Presence.Where(day => ends.Values.Any(end => (day.Key + 1) * Day > end)).ToDictionary();
+        if (presence.Count < _state.Presence.Count || !files.SequenceEqual(_state.Cells))
+            Replace(_state with { Next = next + 1, Cells = files, Presence = presence });
+    }
+
+    private StoredCells? WithoutTenants(StoredCells file, HashSet<ushort> gone, string name)
+    {
+        using var reader = new CellFileReader(Path.Combine(root, file.Name));
+        var left = WriteCells(name, reader.All().Where(series => !gone.Contains(BinaryPrimitives.ReadUInt16LittleEndian(series.Key))), file.Day);
+        if (left is not null)
+            _retained[name] = gone.Count;
+        return left;
     }
 
     private bool MergeSmall()
