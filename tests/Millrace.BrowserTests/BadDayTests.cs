@@ -85,7 +85,10 @@ public class BadDayTests(Browser browser)
         await Expect(visit.Page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("Sign in to Millrace");
         IResponse answer;
         do
-            answer = await visit.Page.RunAndWaitForResponseAsync(() => visit.SignInAsync("mr_wrong"), "**/api/v1/session");
+        {
+            answer = await visit.Page.RunAndWaitForResponseAsync(
+                () => visit.SignInAsync("mr_wrong"), r => r.Request.Method == "POST" && r.Url.EndsWith("/api/v1/session", StringComparison.Ordinal));
+        }
         while (answer.Status == 401);
 
         await Expect(visit.Page.GetByText("Too many wrong tokens: try again in")).ToBeVisibleAsync();
