@@ -28,7 +28,7 @@ internal static class QueryCommand
         var outOfOrder = new Option<double>("--out-of-order") { Description = "out-of-order tolerance in seconds", DefaultValueFactory = _ => 0 };
         var policy = new Option<string>("--policy") { Description = "what happens beyond a tolerance: adjust or drop", DefaultValueFactory = _ => "adjust" };
         policy.AcceptOnlyFromAmong("adjust", "drop");
-        var threads = new Option<int?>("--threads") { Description = "threads that work on the query; the rows do not depend on it (default: the machine's cores; one where recorded readings come as columns)" };
+        var threads = new Option<int>("--threads") { Description = "threads that work on the query; the rows do not depend on it (default 1)", DefaultValueFactory = _ => 1 };
         var command = new Command(
             "run",
             "Run a script over files of events, or over the readings that a server has recorded: the rows are those of the live job.")
@@ -49,7 +49,7 @@ internal static class QueryCommand
                 LateArrival = Tolerance("--late", parsed.GetValue(late)),
                 OutOfOrder = Tolerance("--out-of-order", parsed.GetValue(outOfOrder)),
                 Drops = parsed.GetValue(policy) == "drop",
-                Threads = parsed.GetValue(threads) is null or (>= 1 and <= QueryRun.ThreadsMax) ? parsed.GetValue(threads) : throw new UsageException([$"--threads takes 1 to {QueryRun.ThreadsMax}"]),
+                Threads = parsed.GetValue(threads) is >= 1 and <= QueryRun.ThreadsMax ? parsed.GetValue(threads) : throw new UsageException([$"--threads takes 1 to {QueryRun.ThreadsMax}"]),
             };
             return Task.FromResult(run.Run(Console.Out, Console.Error, cancel));
         });

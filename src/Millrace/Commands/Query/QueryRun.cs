@@ -28,18 +28,16 @@ internal sealed class QueryRun
 
     public bool Drops { get; init; }
 
-    /// <summary>Null: what suits the machine and the query.</summary>
-    public int? Threads { get; init; }
+    /// <summary>More than one pays on machines with many cores only: on two the batches cost what the second core gives.</summary>
+    public int Threads { get; init; } = 1;
 
     public const int ThreadsMax = 64;
-
-    private int Cores => Threads ?? Math.Min(Environment.ProcessorCount, ThreadsMax);
 
     public int Run(TextWriter output, TextWriter errors, CancellationToken cancel)
     {
         var text = QueryCheck.ReadScript(File);
         var definition = Definition(text);
-        var compiled = Recorded is null ? CompileForFiles(text) : definition.Compile(functions: null, Cores);
+        var compiled = Recorded is null ? CompileForFiles(text) : definition.Compile(functions: null, Threads);
         foreach (var error in compiled.Errors)
             QueryErrors.Write(errors, File, text, error);
         foreach (var warning in compiled.Warnings)
@@ -69,7 +67,7 @@ internal sealed class QueryRun
         LateArrival = LateArrival,
         OutOfOrder = OutOfOrder,
         Policy = Drops ? OrderPolicy.Drop : OrderPolicy.Adjust,
-        Threads = Cores,
+        Threads = Threads,
     });
 
     /// <summary>The script as the job it would be: over recorded readings it has to give that job's rows.</summary>
@@ -105,7 +103,7 @@ internal sealed class QueryRun
         using var connection = history as IDisposable;
         var references = ReadReferences();
         using var rows = new RowFiles(OutputFolder, query.Outputs);
-        using var run = Begin(definition, query, rows);
+        using var run = new RecordedRun(definition, query, rows, tenant: 0);
         SetReferences(run.Execution, references);
         var progress = new Progress(errors);
         run.Run(
@@ -121,19 +119,6 @@ internal sealed class QueryRun
         foreach (var lost in run.Lost)
             errors.WriteLine($"millrace: partition {lost.Partition}: sequences {lost.From} to {lost.To - 1} are not there (removed by retention, or damaged)");
         return (run.Counters, run.Readings);
-    }
-
-    /// <summary>Readings that come as columns are read on all cores already, and faster without JSON than JSON on two threads.</summary>
-    private RecordedRun Begin(JobDefinition definition, CompiledQuery query, RowFiles rows)
-    {
-        if (Threads is null)
-        {
-            var alone = new RecordedRun(definition, definition.Compile(functions: null).Query!, rows, tenant: 0);
-            if (alone.TakesColumns)
-                return alone;
-        }
-
-        return new RecordedRun(definition, query, rows, tenant: 0);
     }
 
     private List<(string Name, List<ReadOnlyMemory<byte>> Rows)> ReadReferences()
