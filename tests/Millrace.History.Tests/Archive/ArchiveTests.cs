@@ -422,19 +422,8 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         {
             using var folder = new TestFolder();
             var log = new TestLog(2);
-            var view = await OpenAsync(folder.Path, log);
-            for (var i = 0; i < 3; i++)
-            {
-                await ApplyAsync(view, log.Append(i % 2, ("gone", -i * Day, "{}", 0), ("kept", -i * Day, "{}", 0)));
-                await view.CheckpointAsync(log.Durable, default);
-            }
-
-            var left = steps;
-            LocalHistoryStore.BeforeStep.Value = () =>
-            {
-                if (left-- == 0)
-                    throw new CrashException();
-            };
+            var view = await HoldingThreeDaysAsync(folder.Path, log, stored: 3);
+            FailAfter(steps, () => new CrashException());
             try
             {
                 await view.EraseAsync(0, "gone", default);
@@ -452,6 +441,26 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         }
     }
 
+    /// <summary>A view with readings of a device to erase and one to keep on three days, the first of which are on the disk already.</summary>
+    private static async Task<ArchiveView> HoldingThreeDaysAsync(string folder, TestLog log, int stored)
+    {
+        var view = await OpenAsync(folder, log);
+        for (var i = 0; i < 3; i++)
+        {
+            await ApplyAsync(view, log.Append(i % 2, ("gone", -i * Day, "{}", 0), ("kept", -i * Day, "{}", 0)));
+            if (i < stored)
+                await view.CheckpointAsync(log.Durable, default);
+        }
+
+        return view;
+    }
+
+    private static void FailAfter(int steps, Func<Exception> fault) => LocalHistoryStore.BeforeStep.Value = () =>
+    {
+        if (steps-- == 0)
+            throw fault();
+    };
+
     [Fact]
     public async Task A_commit_that_fails_on_another_thread_is_finished_when_the_view_goes_on()
     {
@@ -459,20 +468,8 @@ public sealed class ArchiveTests(Peers peers) : IClassFixture<Peers>
         {
             using var folder = new TestFolder();
             var log = new TestLog(2);
-            var view = await OpenAsync(folder.Path, log);
-            for (var i = 0; i < 3; i++)
-            {
-                await ApplyAsync(view, log.Append(i % 2, ("gone", -i * Day, "{}", 0), ("kept", -i * Day, "{}", 0)));
-                if (i < 2)
-                    await view.CheckpointAsync(log.Durable, default);
-            }
-
-            var left = steps;
-            LocalHistoryStore.BeforeStep.Value = () =>
-            {
-                if (left-- == 0)
-                    throw new IOException("The disk is away for a moment.");
-            };
+            var view = await HoldingThreeDaysAsync(folder.Path, log, stored: 2);
+            FailAfter(steps, () => new IOException("The disk is away for a moment."));
             await Record.ExceptionAsync(() => view.EraseAsync(0, "gone", default));
             LocalHistoryStore.BeforeStep.Value = null;
 
